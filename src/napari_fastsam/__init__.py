@@ -1,0 +1,1 @@
+"""Segment anything in napari with one pass of the network."""
