@@ -1,0 +1,69 @@
+"""What the network's side looks like from the other side: two protocols and one frozen recipe.
+
+Everything that needs a network is behind `Segmenter` and `TextScorer`; a `ModelSpec` says which
+one to build, where, and how, and is the only thing about a model that crosses a process border.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastsam.instances import Instances
+
+CANDIDATE_CONFIDENCE = 0.05
+"""Candidates are found and cached at this score; the user's confidence filters them later."""
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Finds every object of a plane once."""
+
+    def segment(self, image: NDArray[np.generic]) -> Instances:
+        """Return the candidates of an image of shape (H, W, 3), uint8, RGB."""
+        ...
+
+
+@runtime_checkable
+class TextScorer(Protocol):
+    """Says how well words describe each candidate."""
+
+    def score(
+        self, image: NDArray[np.uint8], candidates: Instances, text: str
+    ) -> NDArray[np.float32]:
+        """Return (N,) probabilities in [0, 1] for an image of shape (H, W, 3), uint8, RGB."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """Which network finds the candidates, and how: hashable, picklable, without weights.
+
+    Parameters
+    ----------
+    model
+        A name of the registry (``"starter"``, ``"FastSAM-s"``, ``"FastSAM-x"``) or the path of a
+        checkpoint.
+    device
+        ``"auto"`` (CUDA, then Apple's MPS, then CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``.
+    image_size
+        Length in network pixels of the image's longer side; ``None`` takes the model's own.
+    iou
+        Two boxes that overlap more than this (IoU) are one candidate; the better one stays.
+    confidence
+        The lowest score a candidate may have. Low on purpose: filtering later is free and exact.
+    max_candidates
+        At most this many candidates of a plane, the best first.
+    """
+
+    model: str = "starter"
+    device: str = "auto"
+    image_size: int | None = None
+    iou: float = 0.7
+    confidence: float = CANDIDATE_CONFIDENCE
+    max_candidates: int = 1000
