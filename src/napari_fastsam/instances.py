@@ -226,7 +226,7 @@ class Instances:
         pixels = np.floor(np.asarray(points, float).reshape(-1, 2) + 0.5).astype(np.int64)
         row, col = pixels[:, :1], pixels[:, 1:]
         top, left, bottom, right = self.bboxes.T
-        inside = (row >= top) & (row < bottom) & (col >= left) & (col < right)
+        inside: NDArray[np.bool_] = (row >= top) & (row < bottom) & (col >= left) & (col < right)
         point, n = np.nonzero(inside)
         at = (pixels[point, 0] - top[n]) * (right - left)[n] + pixels[point, 1] - left[n]
         inside[point, n] = self.buffer[self.offsets[n] + at]
