@@ -6,15 +6,18 @@ channels, every other axis is stepped through. The network sees 8-bit RGB, ``(H,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from napari_fastsam._checks import fail_if
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
 
 PERCENTILES = (0.1, 99.9)
 """What is black and what is white where nobody said: robust against hot and dead pixels."""
@@ -173,7 +176,7 @@ class PlaneAxes:
 
     @classmethod
     def guess(cls, shape: tuple[int, ...]) -> PlaneAxes:
-        """Return the usual axes for `shape`: a last axis of 3 or 4 is colour; before it T, Z, Y, X."""
+        """Return the usual axes for `shape`: a last axis of 3 or 4 is colour, before it TZYX."""
         colour = len(shape) > 2 and shape[-1] in (3, 4)
         spatial = len(shape) - colour
         fail_if(
@@ -216,7 +219,9 @@ class PlaneAxes:
     def read(self, array: Any, index: tuple[int, ...]) -> NDArray[Any]:
         """Return one plane, (H, W) or (H, W, C), reading nothing else of a lazy array."""
         at = dict(zip(self.steps, index, strict=True))
-        plane = np.asarray(array[tuple(at.get(n, slice(None)) for n in range(len(self.axes)))])
+        plane: NDArray[Any] = np.asarray(
+            array[tuple(at.get(n, slice(None)) for n in range(len(self.axes)))]
+        )
         left = [letter for letter in self.axes if letter in "YXCS"]
         wanted = ["Y", "X", *(letter for letter in left if letter in "CS")]
         return plane.transpose([left.index(letter) for letter in wanted])
@@ -236,9 +241,9 @@ def as_network_sees(plane: NDArray[Any]) -> NDArray[np.uint8]:
     return to_rgb(plane)
 
 
-def _checked(plane: Any) -> NDArray[Any]:
+def _checked(data: Any) -> NDArray[Any]:
     """Return the plane as an array, or say what is wrong with it."""
-    plane = np.asarray(plane)
+    plane: NDArray[Any] = np.asarray(data)
     fail_if(
         plane.dtype.kind not in "biuf",
         "a plane of real numbers",
@@ -269,7 +274,7 @@ def _stretched(plane: NDArray[Any], limits: tuple[float, float], gamma: float) -
     if plane.dtype.kind in "iu" and plane.dtype.itemsize <= 2:
         info = np.iinfo(plane.dtype)
         table = _scaled(np.arange(info.min, info.max + 1, dtype=np.float64), limits, gamma)
-        return table[plane.astype(np.int32) - info.min]
+        return np.asarray(table[plane.astype(np.int32) - info.min])
     return _scaled(plane.astype(np.float64), limits, gamma)
 
 

@@ -1,0 +1,273 @@
+"""How a prompt chooses among the candidates of a plane: array look-ups, no network.
+
+Every prompt gets its own ranked list of candidates, so one object per prompt, cycling through
+nested candidates and "no candidate here" are all the same data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam._checks import fail_if
+from napari_fastsam.prompts import ALONE, Prompts
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+    from napari_fastsam.instances import Instances
+
+DEFAULT_CONFIDENCE = 0.25
+"""Score below which *everything* leaves a candidate out; prompts may choose from all of them."""
+
+MIN_BOX_FIT = 0.3
+"""Below this fit, see `box_fit`, a box has no answer."""
+
+MIN_MASK_IOU = 0.2
+"""Below this IoU a rough mask has no answer."""
+
+MIN_COVERED = 0.5
+"""A candidate answers a scribble if it holds at least this share of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selection:
+    """For every prompt, in order, the candidates that answer it, the best first, or none.
+
+    Parameters
+    ----------
+    candidates
+        What was chosen from.
+    ranked
+        One (K,) array of candidate numbers per prompt, in the order of `Prompts.questions`; empty
+        where no candidate answers.
+    """
+
+    candidates: Instances
+    ranked: tuple[NDArray[np.intp], ...]
+
+    def __len__(self) -> int:
+        return len(self.ranked)
+
+    @property
+    def best(self) -> NDArray[np.intp]:
+        """(Q,) number of the candidate that answers each prompt best, -1 for none."""
+        return np.array([answers[0] if len(answers) else -1 for answers in self.ranked], np.intp)
+
+    @property
+    def unanswered(self) -> NDArray[np.intp]:
+        """Numbers of the prompts that no candidate answers."""
+        return np.flatnonzero(self.best < 0)
+
+    @property
+    def chosen(self) -> Instances:
+        """The best answers, one for each prompt that has one, in order of the prompts."""
+        return self.candidates[self.best[self.best >= 0]]
+
+    def cycle(self, prompt: int, steps: int = 1) -> Selection:
+        """Return the selection with a prompt's next candidate first; the first becomes the last."""
+        ranked = list(self.ranked)
+        ranked[prompt] = np.roll(ranked[prompt], -steps)
+        return replace(self, ranked=tuple(ranked))
+
+    def to_labels(self, dtype: DTypeLike = np.uint32) -> NDArray[Any]:
+        """Return an (H, W) label image: the best answer to prompt i is i + 1.
+
+        A candidate that is the best answer to several prompts takes the first one's number, and
+        smaller objects lie on larger ones.
+        """
+        labels = np.zeros(self.candidates.shape, dtype)
+        picked, prompts = np.unique(self.best, return_index=True)
+        answered = picked >= 0
+        self.candidates[picked[answered]].paint(labels, prompts[answered] + 1)
+        return labels
+
+
+def select(candidates: Instances, prompts: Prompts, *, confidence: float = 0.0) -> Selection:
+    """Return the candidates that answer each prompt, the best first.
+
+    Parameters
+    ----------
+    candidates
+        The objects of the plane, N of them.
+    prompts
+        Q questions.
+    confidence
+        Candidates that score below this are left out. Prompts rank by score anyway, so the default
+        leaves out none.
+
+    Returns
+    -------
+    Selection of Q prompts.
+
+    Raises
+    ------
+    ValueError
+        If the prompts' masks belong to a plane of another shape.
+
+    Notes
+    -----
+    - Points of one group: a candidate answers if it holds at least one positive point and no
+      negative one; it ranks by how many positives it holds, then by `merit`. A positive point on
+      its own is a group of one; negative points on their own rule candidates out everywhere.
+    - A box: by `box_fit`, from `MIN_BOX_FIT` on.
+    - A rough mask: by IoU, from `MIN_MASK_IOU` on.
+    - A scribble: by the share of it that is covered, in tenths, then by `merit`.
+
+    The answers do not depend on the order of the points within a group.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cells = Instances.from_labels(np.array([[1, 1, 0, 2], [1, 1, 0, 2]]))
+    >>> select(cells, Prompts(points=[(0, 3), (1, 0), (0, 2)])).best
+    array([ 1,  0, -1])
+    """
+    regions = [r for r in (prompts.masks, prompts.scribbles) if r is not None]
+    fail_if(
+        any(region.shape != candidates.shape for region in regions),
+        f"masks and scribbles on the candidates' plane of {candidates.shape}",
+        f"shapes {[region.shape for region in regions]}",
+        "make the prompts for this plane",
+    )
+    fit = np.concatenate(
+        [
+            _points_fit(candidates, prompts),
+            _thresholded(box_fit(candidates, prompts.boxes), MIN_BOX_FIT),
+            _mask_fit(candidates, prompts.masks),
+            _scribble_fit(candidates, prompts.scribbles),
+        ]
+    )
+    allowed = candidates.scores >= confidence
+    allowed &= ~_held_by_lone_negatives(candidates, prompts)
+    return Selection(candidates, _ranked(fit * allowed, merit(candidates)))
+
+
+def merit(candidates: Instances) -> NDArray[np.float64]:
+    """Return (N,): how good an answer each candidate is, among those that a click could mean."""
+    return candidates.scores.astype(np.float64)
+
+
+def box_fit(candidates: Instances, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (B, N) in [0, 1]: how well each candidate fills each box, and only it.
+
+    The mean of the mask's IoU with the filled box and of the two boxes' IoU, which is fair to
+    slender objects, times the share of the mask that lies inside.
+    """
+    pixels = np.rint(boxes).astype(np.int64).reshape(-1, 4)
+    inside = candidates.overlaps(pixels) / np.maximum(candidates.areas, 1)
+    frames = candidates.bboxes.astype(np.int64)
+    low = np.maximum(pixels[:, None, :2], frames[None, :, :2])
+    high = np.minimum(pixels[:, None, 2:], frames[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(2)
+    sizes = [(b[:, 2:] - b[:, :2]).prod(1) for b in (pixels, frames)]
+    frame_iou = shared / np.maximum(sizes[0][:, None] + sizes[1][None] - shared, 1)
+    filled = inside * candidates.areas
+    mask_iou = filled / np.maximum(sizes[0][:, None] + candidates.areas - filled, 1)
+    return np.asarray((mask_iou + frame_iou) / 2 * inside)
+
+
+def everything(
+    candidates: Instances,
+    *,
+    confidence: float = DEFAULT_CONFIDENCE,
+    min_area: int = 0,
+    max_area: int | None = None,
+) -> Instances:
+    """Return the candidates that make up a label image of the whole plane.
+
+    Parameters
+    ----------
+    candidates
+        The objects of the plane.
+    confidence
+        Those that score below this are left out.
+    min_area, max_area
+        Those outside this range, in pixels, inclusive, are left out.
+
+    Returns
+    -------
+    Instances, the best first.
+    """
+    keep = (candidates.scores >= confidence) & (candidates.areas >= min_area)
+    if max_area is not None:
+        keep &= candidates.areas <= max_area
+    return candidates[keep]
+
+
+def fastsam_mask(candidates: Instances, prompts: Prompts) -> NDArray[np.bool_]:
+    """Return the (H, W) mask that FastSAM's own point prompt gives, for comparison.
+
+    Masks that hold a positive point are united, the pixels of masks that hold a negative point are
+    taken away, largest mask first, and the result is closed by a 3 x 3 square. Groups are ignored.
+
+    References
+    ----------
+    Zhao et al., "Fast Segment Anything", 2023, arXiv 2306.12156, and its reference code.
+    """
+    from scipy.ndimage import binary_closing
+
+    merged = np.zeros(candidates.shape, bool)
+    held = candidates.contains(prompts.points)
+    for n in np.argsort(-candidates.areas, kind="stable"):
+        for point in np.flatnonzero(held[:, n]):
+            top, left, bottom, right = candidates.bboxes[n]
+            part = merged[top:bottom, left:right]
+            part[candidates.mask(int(n))] = _positive(prompts)[point]
+    closed = binary_closing(np.pad(merged, 1), np.ones((3, 3), bool))
+    return np.asarray(closed[1:-1, 1:-1])
+
+
+def _positive(prompts: Prompts) -> NDArray[np.bool_]:
+    """Return (P,) polarity."""
+    return np.asarray(prompts.positive, bool)
+
+
+def _held_by_lone_negatives(candidates: Instances, prompts: Prompts) -> NDArray[np.bool_]:
+    """Return (N,): whether a negative point without a group lies in the candidate."""
+    lone = ~_positive(prompts) & (np.asarray(prompts.group) == ALONE)
+    return np.asarray(candidates.contains(prompts.points[lone]).any(0))
+
+
+def _points_fit(candidates: Instances, prompts: Prompts) -> NDArray[np.float64]:
+    """Return (Q, N): how many positives of each question a candidate holds, 0 with a negative."""
+    members, starts = prompts.point_questions
+    if not len(starts):
+        return np.zeros((0, len(candidates)))
+    held = candidates.contains(prompts.points[members])
+    if len(starts) == len(members):  # every point on its own, so every one positive
+        return held.astype(np.float64)
+    positive = _positive(prompts)[members, None]
+    hits = np.add.reduceat(held & positive, starts, axis=0, dtype=np.int32)
+    misses = np.logical_or.reduceat(held & ~positive, starts, axis=0)
+    return np.where(misses, 0.0, hits)
+
+
+def _mask_fit(candidates: Instances, masks: Instances | None) -> NDArray[np.float64]:
+    """Return (M, N): IoU with each rough mask, 0 below the threshold."""
+    if masks is None:
+        return np.zeros((0, len(candidates)))
+    return _thresholded(candidates.iou(masks), MIN_MASK_IOU)
+
+
+def _scribble_fit(candidates: Instances, scribbles: Instances | None) -> NDArray[np.float64]:
+    """Return (S, N): share of each scribble that is covered, in tenths, 0 below the threshold."""
+    if scribbles is None:
+        return np.zeros((0, len(candidates)))
+    covered = candidates.overlaps(scribbles) / scribbles.areas[:, None]
+    return _thresholded(np.round(covered, 1), MIN_COVERED)
+
+
+def _thresholded(fit: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Return the fit, 0 where it is too small to be an answer."""
+    return np.where(fit >= least, fit, 0)
+
+
+def _ranked(fit: NDArray[np.float64], merits: NDArray[np.float64]) -> tuple[NDArray[np.intp], ...]:
+    """Return for each row of (Q, N) the columns of positive fit: by fit, then merit."""
+    question, candidate = np.nonzero(fit > 0)
+    order = np.lexsort((-merits[candidate], -fit[question, candidate], question))
+    ends = np.searchsorted(question[order], np.arange(len(fit)), side="right")
+    return tuple(np.split(candidate[order], ends[:-1])) if len(fit) else ()
