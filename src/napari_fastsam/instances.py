@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+_SPARSE = 1 << 20  # labels from here on are renumbered before work that goes up to the largest
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Instances:
@@ -158,14 +160,10 @@ class Instances:
             f"shape {image.shape}, dtype {image.dtype}",
             "pass one plane of a label image",
         )
-        from scipy.ndimage import find_objects
-
-        values, dense = np.unique(image, return_inverse=True)
-        dense = dense.reshape(image.shape) + 1 - int(np.searchsorted(values, 1))
         masks, bboxes = [], []
-        for label, (rows, cols) in enumerate(find_objects(np.maximum(dense, 0)), 1):
+        for label, (rows, cols) in labelled_windows(image):
             bboxes.append((rows.start, cols.start, rows.stop, cols.stop))
-            masks.append(dense[rows, cols] == label)
+            masks.append(image[rows, cols] == label)
         return cls.from_masks(image.shape, masks, bboxes, scores)
 
     @classmethod
@@ -281,6 +279,21 @@ def _boxes(others: ArrayLike | Instances) -> NDArray[np.int64]:
     """Return the (K, 4) boxes of objects, or boxes as they are."""
     boxes = others.bboxes if isinstance(others, Instances) else others
     return np.asarray(boxes, np.int64).reshape(-1, 4)
+
+
+def labelled_windows(labels: NDArray[Any]) -> Iterator[tuple[int, tuple[slice, slice]]]:
+    """Yield each positive label of an (H, W) image, ascending, with the slices of its box."""
+    from scipy.ndimage import find_objects
+
+    values = None
+    if labels.size and labels.max() >= _SPARSE:  # find_objects needs memory up to the largest label
+        values, dense = np.unique(np.maximum(labels, 0), return_inverse=True)
+        labels = dense.reshape(labels.shape) + (values[0] > 0)
+        values = values[values > 0]
+    boxes = find_objects(np.maximum(labels, 0).astype(np.int32, copy=False))
+    for n, window in enumerate(boxes):
+        if window is not None:
+            yield (n + 1 if values is None else int(values[n])), window
 
 
 def _segment_sums(buffer: NDArray[np.bool_], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
