@@ -1,1 +1,96 @@
-"""Segment anything in napari with one pass of the network."""
+"""Segment anything in napari with one pass of the network.
+
+Every object of a plane is found once, and a prompt only chooses. The public names are here;
+importing them loads no network library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_fastsam._napari.layers import segment_layers
+    from napari_fastsam.cleanup import Cleanup, clean
+    from napari_fastsam.instances import Instances
+    from napari_fastsam.linking import link
+    from napari_fastsam.models.fastsam import FastSAM
+    from napari_fastsam.models.train import train
+    from napari_fastsam.pipeline import CandidateCache, PlaneResult, Request, run, segment_stack
+    from napari_fastsam.planes import Display, PlaneAxes, to_rgb
+    from napari_fastsam.prompts import Prompts
+    from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
+    from napari_fastsam.selection import Selection, everything, fastsam_mask, select
+    from napari_fastsam.tiling import Tiled
+
+_HOMES = {
+    "CandidateCache": "pipeline",
+    "Cleanup": "cleanup",
+    "Display": "planes",
+    "FastSAM": "models.fastsam",
+    "Instances": "instances",
+    "ModelSpec": "segmenter",
+    "PlaneAxes": "planes",
+    "PlaneResult": "pipeline",
+    "Prompts": "prompts",
+    "Request": "pipeline",
+    "Segmenter": "segmenter",
+    "Selection": "selection",
+    "TextScorer": "segmenter",
+    "Tiled": "tiling",
+    "clean": "cleanup",
+    "everything": "selection",
+    "fastsam_mask": "selection",
+    "link": "linking",
+    "run": "pipeline",
+    "segment_layers": "_napari.layers",
+    "segment_stack": "pipeline",
+    "select": "selection",
+    "to_rgb": "planes",
+    "train": "models.train",
+}
+
+__all__ = [
+    "CandidateCache",
+    "Cleanup",
+    "Display",
+    "FastSAM",
+    "Instances",
+    "ModelSpec",
+    "PlaneAxes",
+    "PlaneResult",
+    "Prompts",
+    "Request",
+    "Segmenter",
+    "Selection",
+    "TextScorer",
+    "Tiled",
+    "clean",
+    "everything",
+    "fastsam_mask",
+    "link",
+    "run",
+    "segment_layers",
+    "segment_stack",
+    "select",
+    "to_rgb",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name where it is first used."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("napari-fastsam")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return __all__

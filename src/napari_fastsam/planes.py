@@ -86,6 +86,7 @@ def merge_channels(
     channels: Sequence[NDArray[Any]],
     *,
     contrast_limits: Sequence[tuple[float, float] | None] | None = None,
+    gamma: float = 1.0,
 ) -> NDArray[np.uint8]:
     """Return up to three (H, W) channels as red, green and blue, each on its own scale.
 
@@ -95,6 +96,8 @@ def merge_channels(
         One, two or three planes of the same shape; one is shown in grey.
     contrast_limits
         For each channel its limits, or ``None`` for its percentiles.
+    gamma
+        Exponent between the limits.
 
     Returns
     -------
@@ -108,7 +111,7 @@ def merge_channels(
     )
     limits = contrast_limits or [None] * len(channels)
     planes = [
-        to_rgb(channel, contrast_limits=limit)[..., 0]
+        to_rgb(channel, contrast_limits=limit, gamma=gamma)[..., 0]
         for channel, limit in zip(channels, limits, strict=True)
     ]
     if len(planes) == 1:
@@ -231,14 +234,35 @@ class PlaneAxes:
         labels[self.key(index)] = plane if self.axes.index("Y") < self.axes.index("X") else plane.T
 
 
-def as_network_sees(plane: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return a plane of any number of channels up to four as (H, W, 3) uint8.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Display:
+    """How the intensities of a plane become the 8-bit RGB that the network sees.
 
-    Three and four channels are colour; one and two are fluorescence, each on its own scale.
+    Parameters
+    ----------
+    contrast_limits
+        ``None`` for percentiles of each plane, ``(low, high)`` for all channels, or one pair (or
+        ``None``) for each channel.
+    gamma
+        Exponent between the limits, as napari's.
     """
-    if plane.ndim == 3 and plane.shape[2] in (1, 2):
-        return merge_channels([plane[..., n] for n in range(plane.shape[2])])
-    return to_rgb(plane)
+
+    contrast_limits: tuple[Any, ...] | None = None
+    gamma: float = 1.0
+
+    def __call__(self, plane: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return (H, W), or (H, W, C) with C up to four, as (H, W, 3) uint8.
+
+        Three and four channels are colour; one and two, or channels with limits of their own, are
+        fluorescence, each on its own scale.
+        """
+        limits = self.contrast_limits
+        each = limits is not None and not np.isscalar(limits[0])
+        if plane.ndim == 3 and (each or plane.shape[2] in (1, 2)):
+            channels = [plane[..., n] for n in range(plane.shape[2])]
+            pairs = limits if each else [limits] * len(channels)
+            return merge_channels(channels, contrast_limits=pairs, gamma=self.gamma)
+        return to_rgb(plane, contrast_limits=limits, gamma=self.gamma)
 
 
 def _checked(data: Any) -> NDArray[Any]:

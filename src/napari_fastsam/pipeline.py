@@ -1,0 +1,322 @@
+"""From an array to labels, plane by plane: the one path of widget, script and command line.
+
+``plane -> candidates -> chosen -> cleaned -> labels``: only the first arrow needs the network, and
+what it finds is kept in a `CandidateCache`, so every further prompt is an array look-up.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam._checks import fail_if
+from napari_fastsam.cleanup import Cleanup, clean
+from napari_fastsam.linking import Linker
+from napari_fastsam.planes import Display, PlaneAxes
+from napari_fastsam.segmenter import ModelSpec, Segmenter
+from napari_fastsam.selection import DEFAULT_CONFIDENCE, Selection, everything, select
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_fastsam.instances import Instances
+    from napari_fastsam.prompts import Prompts
+
+Index = tuple[int, ...]
+"""The position of a plane on the axes that are stepped through; ``()`` for a single image."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Request:
+    """What to segment, and what to choose.
+
+    Parameters
+    ----------
+    data
+        Anything that is indexed like an array (NumPy, dask, zarr); planes are read one at a time.
+    axes
+        How `data` falls into planes; ``None`` guesses from its shape.
+    indices
+        The planes wanted, in order; ``None`` is all of them.
+    prompts
+        For each plane its prompts; planes without any are left out. ``None`` is *everything*: every
+        object of every plane.
+    display
+        How intensities become what the network sees.
+    confidence
+        Candidates that score below this are left out; ``None`` is `DEFAULT_CONFIDENCE` for
+        *everything* and no limit for prompts.
+    min_area, max_area
+        For *everything*: candidates outside this range in pixels are left out.
+    cleanup
+        What is tidied afterwards.
+    link
+        Give an object one label through the last of the stepped axes.
+    key
+        Names `data` and `display` in the cache: equal keys mean equal pixels. ``None`` caches
+        nothing.
+    """
+
+    data: Any
+    axes: PlaneAxes | None = None
+    indices: tuple[Index, ...] | None = None
+    prompts: Mapping[Index, Prompts] | None = None
+    display: Display = field(default_factory=Display)
+    confidence: float | None = None
+    min_area: int = 0
+    max_area: int | None = None
+    cleanup: Cleanup = field(default_factory=Cleanup)
+    link: bool = False
+    key: Hashable | None = None
+
+    def __post_init__(self) -> None:
+        axes = self.axes or PlaneAxes.guess(tuple(self.data.shape))
+        object.__setattr__(self, "axes", axes)
+        sizes = [axes.shape[n] for n in axes.steps]
+        wanted = list(self.indices or ()) + list(self.prompts or ())
+        wrong = [
+            index
+            for index in wanted
+            if len(index) != len(sizes)
+            or not all(0 <= at < size for at, size in zip(index, sizes, strict=True))
+        ]
+        fail_if(
+            wrong,
+            f"planes inside {tuple(sizes)}, the sizes of the stepped axes",
+            f"{wrong}",
+            "leave those planes out",
+        )
+
+    @property
+    def layout(self) -> PlaneAxes:
+        """The axes, given or guessed."""
+        assert self.axes is not None
+        return self.axes
+
+    def planes(self) -> list[Index]:
+        """Return the planes that will be looked at, in order."""
+        wanted = list(self.layout.indices() if self.indices is None else self.indices)
+        if self.prompts is None:
+            return wanted
+        return [index for index in wanted if index in self.prompts]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaneResult:
+    """What became of one plane.
+
+    Parameters
+    ----------
+    index
+        Its position on the stepped axes.
+    candidates
+        Everything that the network found on it, at low confidence.
+    selection
+        The answers to the plane's prompts, or ``None`` for *everything*.
+    labels
+        (H, W) uint32.
+    scores
+        By label, the score of the candidate behind it; cleanup may have removed its pixels.
+    """
+
+    index: Index
+    candidates: Instances
+    selection: Selection | None
+    labels: NDArray[np.uint32]
+    scores: Mapping[int, float]
+
+
+class CandidateCache:
+    """The candidates of the planes seen last, bounded in bytes; safe to share between threads."""
+
+    def __init__(self, max_bytes: int = 512 << 20) -> None:
+        self.max_bytes = max_bytes
+        self.nbytes = 0
+        self._planes: OrderedDict[Hashable, Instances] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._planes)
+
+    def get(self, key: Hashable) -> Instances | None:
+        """Return a plane's candidates, or None if they are not (or no longer) here."""
+        with self._lock:
+            if key in self._planes:
+                self._planes.move_to_end(key)
+            return self._planes.get(key)
+
+    def put(self, key: Hashable, candidates: Instances) -> None:
+        """Keep a plane's candidates; the planes used longest ago leave to make room."""
+        with self._lock:
+            old = self._planes.pop(key, None)
+            self.nbytes += candidates.nbytes - (old.nbytes if old is not None else 0)
+            self._planes[key] = candidates
+            while self.nbytes > self.max_bytes and len(self._planes) > 1:
+                self.nbytes -= self._planes.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        """Forget every plane."""
+        with self._lock:
+            self._planes.clear()
+            self.nbytes = 0
+
+
+def build(model: ModelSpec | Segmenter) -> Segmenter:
+    """Return the segmenter that a `ModelSpec` describes; a segmenter is returned as it is."""
+    if not isinstance(model, ModelSpec):
+        return model
+    from napari_fastsam.models.fastsam import FastSAM
+
+    segmenter: Segmenter = FastSAM.from_spec(model)
+    return segmenter
+
+
+def run(
+    request: Request,
+    model: ModelSpec | Segmenter,
+    *,
+    cache: CandidateCache | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Iterator[PlaneResult]:
+    """Yield the result of each plane of a request, as it is done.
+
+    Parameters
+    ----------
+    request
+        What to segment and what to choose.
+    model
+        Built on first use if it is a `ModelSpec`.
+    cache
+        Where candidates are looked up and kept, under ``(request.key, index)`` and the model.
+    cancelled
+        Asked before each plane; when it says True, the run ends, and what was yielded stays good.
+
+    Yields
+    ------
+    PlaneResult
+        In the order of `Request.planes`. With prompts, question i of the whole request has label
+        i + 1, counted through the planes. *Everything* counts from 1 on each plane. With
+        ``link=True`` an object has one label through the last stepped axis instead.
+
+    Raises
+    ------
+    ValueError
+        If a plane cannot be shown to the network.
+    """
+    segmenter: Segmenter | None = None
+    linker = Linker()
+    series: Index | None = None
+    asked = 0
+    for index in request.planes():
+        if cancelled():
+            return
+        place = (request.key, getattr(model, "spec", model), index)
+        candidates = cache.get(place) if cache and request.key is not None else None
+        if candidates is None:
+            segmenter = segmenter or build(model)
+            plane = request.layout.read(request.data, index)
+            candidates = segmenter.segment(request.display(plane))
+            if cache is not None and request.key is not None:
+                cache.put(place, candidates)
+        selection, labels, scores = _choose(request, candidates, index)
+        numbers = np.arange(len(scores) + 1, dtype=np.uint32)  # a plane's label -> the run's
+        if request.prompts is not None:
+            numbers[1:] += np.uint32(asked)
+            asked += len(scores)
+        if request.link:
+            if series is not None and series != index[:-1]:
+                linker.reset()
+            series = index[:-1]
+            numbers = linker.push(labels)
+        by_label = {int(numbers[n]): float(score) for n, score in enumerate(scores, 1)}
+        yield PlaneResult(index, candidates, selection, numbers[labels], by_label)
+
+
+def _choose(
+    request: Request, candidates: Instances, index: Index
+) -> tuple[Selection | None, NDArray[np.uint32], NDArray[np.float32]]:
+    """Answer a plane's prompts, or take everything: labels from 1, and the score of each label."""
+    if request.prompts is None:
+        kept = everything(
+            candidates,
+            confidence=DEFAULT_CONFIDENCE if request.confidence is None else request.confidence,
+            min_area=request.min_area,
+            max_area=request.max_area,
+        )
+        return None, clean(kept.to_labels(), request.cleanup), kept.scores
+    selection = select(candidates, request.prompts[index], confidence=request.confidence or 0.0)
+    labels = clean(selection.to_labels(), request.cleanup)
+    scores = np.append(candidates.scores, np.float32(0))[selection.best]  # -1 is no answer
+    return selection, labels, scores
+
+
+def segment_stack(
+    stack: Any,
+    model: ModelSpec | Segmenter,
+    *,
+    axes: str | None = None,
+    link: bool = True,
+    prompts: Mapping[Index, Prompts] | None = None,
+    confidence: float | None = None,
+    cleanup: Cleanup | None = None,
+    display: Display | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.uint32]:
+    """Return the labels of every plane of an array.
+
+    Parameters
+    ----------
+    stack
+        An image or stack of any numeric dtype (NumPy, dask, zarr).
+    model
+        A `FastSAM`, another `Segmenter`, or a `ModelSpec`.
+    axes
+        A letter for each axis, as ``"ZYX"``, ``"TZYXC"``; ``None`` guesses from the shape.
+    link
+        One label per object through the last stepped axis.
+    prompts
+        For each plane, by its position on the stepped axes, its prompts; ``None`` is everything.
+    confidence, cleanup, display
+        As in `Request`.
+    progress
+        Called with the number of planes done and their total.
+
+    Returns
+    -------
+    uint32, the shape of `stack` without its channel axis.
+
+    Raises
+    ------
+    ValueError
+        If the axes do not fit the array, or a prompt names a plane that is not there.
+
+    Examples
+    --------
+    >>> import napari_fastsam as fs
+    >>> from skimage.data import coins
+    >>> stack = np.stack([coins()] * 2)
+    >>> fs.segment_stack(stack, fs.FastSAM("starter", device="cpu")).shape
+    (2, 303, 384)
+    """
+    request = Request(
+        data=stack,
+        axes=None if axes is None else PlaneAxes(axes, tuple(stack.shape)),
+        prompts=prompts,
+        display=display or Display(),
+        confidence=confidence,
+        cleanup=cleanup or Cleanup(),
+        link=link,
+    )
+    labels = np.zeros(request.layout.label_shape, np.uint32)
+    total = len(request.planes())
+    for done, result in enumerate(run(request, model), 1):
+        request.layout.write(labels, result.index, result.labels)
+        if progress is not None:
+            progress(done, total)
+    return labels
