@@ -1,0 +1,121 @@
+"""Decides what of ultralytics is used, and keeps everything else that importing it does outside.
+
+Only the network's definition is taken. The import itself writes settings, asks name servers,
+patches `torch.save` and `PIL.Image.open`, and changes environment variables, thread counts, print
+options and warning filters of the whole process; all of that is steered away or put back here.
+Within this process ultralytics then believes to be offline, and neither downloads nor reports.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import warnings
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import PIL.Image
+import torch
+
+from napari_fastsam.models._files import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_fastsam.models.architecture import Architecture
+
+_LOCK = threading.Lock()
+_QUIET = {
+    "YOLO_OFFLINE": "1",
+    "YOLO_AUTOINSTALL": "0",
+    "YOLO_VERBOSE": "0",
+    "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
+}
+
+
+def network(architecture: Architecture) -> torch.nn.Module:
+    """Build the segmentation network of an architecture, with random weights.
+
+    Parameters
+    ----------
+    architecture
+        Scale, number of bins per box side and number of classes.
+
+    Returns
+    -------
+    torch.nn.Module
+        Takes (B, 3, H, W) float RGB in [0, 1] with H and W multiples of 32. In evaluation mode
+        the first item that it returns is the pair of the predictions, (B, 4 + classes + 32, A) for
+        the A anchors (box centre x, y, width, height in network pixels, class probabilities, mask
+        coefficients), and the prototypes, (B, 32, H / 4, W / 4).
+
+    Notes
+    -----
+    Torch's random state is left as it was.
+    """
+    tasks = _tasks()
+    recipe = tasks.yaml_model_load(f"yolov8{architecture.scale}-seg.yaml")
+    recipe |= {"nc": architecture.classes, "reg_max": architecture.reg_max}
+    with torch.random.fork_rng(devices=[]):
+        model: torch.nn.Module = tasks.SegmentationModel(recipe, verbose=False)
+    return model.eval()
+
+
+@cache
+def _tasks() -> Any:
+    """Import ultralytics' networks; the first time, contained."""
+    with _LOCK, contained():
+        import ultralytics.nn.tasks
+
+        settings = ultralytics.settings
+        if settings["sync"]:
+            settings.update(sync=False)
+    return ultralytics.nn.tasks
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Let the body import ultralytics, and put back whatever the import changes."""
+    # Torch and PIL are imported above, so what is noted here is the process's own.
+    with ExitStack() as after:
+        after.callback(_restore_environment, dict(os.environ))
+        os.environ.update(_QUIET, YOLO_CONFIG_DIR=str(_settings_folder()))
+        os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+        after.callback(torch.set_num_threads, torch.get_num_threads())
+        after.callback(np.set_printoptions, **np.get_printoptions())
+        after.callback(torch.set_printoptions, **asdict(torch._tensor_str.PRINT_OPTS))
+        after.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        import cv2
+
+        after.callback(cv2.setNumThreads, cv2.getNumThreads())
+        for owner, names in (
+            (torch, ("save",)),
+            (PIL.Image, ("open",)),
+            (cv2, ("imread", "imwrite", "imshow")),
+        ):
+            for name in names:
+                after.callback(setattr, owner, name, getattr(owner, name))
+        yield
+
+
+def _restore_environment(before: dict[str, str]) -> None:
+    """Set the environment variables to what they were."""
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+def _settings_folder() -> Path:
+    """Return a folder of ours for ultralytics' settings file."""
+    folder = cache_dir() / "ultralytics"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a read-only home, as on some clusters
+        return Path(tempfile.mkdtemp(prefix="napari-fastsam-"))
+    return folder
