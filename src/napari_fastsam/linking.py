@@ -1,0 +1,255 @@
+"""Which object of a plane is the same as one of the planes before it.
+
+Planes come one at a time, through z or t, and only the objects seen last are remembered. Two
+objects may be the same if their masks overlap or their centroids are near; the one-to-one
+assignment with the largest total of both wins.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from napari_fastsam._assignment import assign
+from napari_fastsam._checks import fail_if
+from napari_fastsam._tracks import Objects, Pairs, objects_of, overlaps, pairs_of, together
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import ArrayLike, NDArray
+
+MIN_IOU = 0.1
+"""Masks that overlap less than this are linked by nearness or not at all."""
+
+_GAP_DISCOUNT = 0.5  # each plane missed halves what a link is worth, so neighbours come first
+_NEARNESS = 0.1  # what nearness adds to the IoU at most: it decides where overlap does not
+_MIN_SIZE_RATIO = 0.5  # objects that do not overlap are the same only if about the same size
+_INHERITED = 0.5  # share of a piece that must lie on the whole for it to be a split or a merge
+
+
+class Event(NamedTuple):
+    """What happened to an object besides going on.
+
+    Parameters
+    ----------
+    plane
+        Number of the plane where it shows, counted from 0 over all planes that were pushed.
+    kind
+        ``"split"``: `label` goes on, and `other` is a new object that came out of it.
+        ``"merge"``: `label` goes on, and `other` ended inside it. ``"gap"``: `label` is back after
+        `missed` planes.
+    label, other
+        Linked labels; `other` is 0 for a gap.
+    missed
+        Number of planes that the object was not seen on.
+    """
+
+    plane: int
+    kind: Literal["split", "merge", "gap"]
+    label: int
+    other: int = 0
+    missed: int = 0
+
+
+class Linker:
+    """Gives the objects of one plane after the other labels that last through the planes.
+
+    Parameters
+    ----------
+    min_iou
+        Masks with at least this IoU, in (0, 1], may be the same object.
+    max_distance
+        Objects of similar size whose centroids are less than this many pixels apart may be the
+        same object too, even if they do not overlap. ``None`` is the diameter of the disk of the
+        object's own area; 0 links by overlap only.
+    max_gap
+        How many planes in a row an object may be missing on and still be the same after.
+
+    Attributes
+    ----------
+    events
+        Splits, merges and closed gaps so far, in order of their planes.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+
+    Notes
+    -----
+    The default `max_distance` is wrong for objects that move more than their diameter between two
+    planes, and for crowds where one object ends and another of its size begins beside it.
+
+    References
+    ----------
+    Jaqaman et al., "Robust single-particle tracking in live-cell time-lapse sequences", Nature
+    Methods 2008, for assignment with gaps, splits and merges.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> linker = Linker()
+    >>> linker.push(np.array([[1, 1, 0, 2, 2]])), linker.push(np.array([[2, 2, 0, 0, 0]]))
+    (array([0, 1, 2], dtype=uint32), array([0, 0, 1], dtype=uint32))
+    """
+
+    def __init__(
+        self, *, min_iou: float = MIN_IOU, max_distance: float | None = None, max_gap: int = 1
+    ) -> None:
+        fail_if(
+            not 0 < min_iou <= 1 or not (max_distance is None or max_distance >= 0) or max_gap < 0,
+            "min_iou in (0, 1], max_distance of 0 pixels or more, max_gap of 0 planes or more",
+            f"min_iou={min_iou}, max_distance={max_distance}, max_gap={max_gap}",
+            "correct what is out of range, or leave it out",
+        )
+        self.min_iou = min_iou
+        self.max_distance = max_distance
+        self.max_gap = max_gap
+        self.events: list[Event] = []
+        self._seen: Objects | None = None
+        self._plane = 0
+        self._count = 0
+
+    def reset(self) -> None:
+        """Forget the planes so far, as before another series, and go on counting labels."""
+        self._seen = None
+
+    def push(self, labels: ArrayLike) -> NDArray[np.uint32]:
+        """Return what the labels of the next plane are called through the planes.
+
+        Parameters
+        ----------
+        labels
+            (H, W) integers from 0, which is background.
+
+        Returns
+        -------
+        (labels.max() + 1,) uint32: ``numbers[labels]`` is the linked plane. Numbers are different
+        for different labels, new for objects not seen before, and 0 for labels without a pixel.
+
+        Raises
+        ------
+        ValueError
+            If `labels` are no integers, negative, not a plane, or of another shape than the plane
+            before.
+        """
+        plane = _checked(labels, self._seen.masks.shape if self._seen else None)
+        values, now = objects_of(plane)
+        before = self._seen or objects_of(np.zeros_like(plane))[1]
+        pairs = pairs_of(before, now, overlaps(before.masks, plane, values), self._reach(before))
+        gains, allowed = self._gains(before, now, pairs)
+        possible = np.flatnonzero(allowed)
+        links = possible[assign(pairs.rows[possible], pairs.cols[possible], gains[possible])]
+        now.numbers[pairs.cols[links]] = before.numbers[pairs.rows[links]]
+        fresh = np.flatnonzero(now.numbers == 0)
+        now.numbers[fresh] = self._count + 1 + np.arange(len(fresh))
+        self._count += len(fresh)
+        self.events += _events(self._plane, before, now, pairs, links)
+        self._plane += 1
+        self._seen = together(before.lost(pairs.rows[links], self.max_gap), now)
+        numbers = np.zeros(int(plane.max(initial=0)) + 1, np.uint32)
+        numbers[values] = now.numbers
+        return numbers
+
+    def _reach(self, before: Objects) -> NDArray[np.float64]:
+        """Return (B,): how far in pixels each object is looked for."""
+        if self.max_distance is None:
+            return np.sqrt(before.masks.areas * 4 / np.pi)
+        return np.full(len(before.numbers), float(self.max_distance))
+
+    def _gains(
+        self, before: Objects, now: Objects, pairs: Pairs
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return what each pair is worth as a link, and whether it may be one."""
+        areas, new_areas = before.masks.areas[pairs.rows], now.masks.areas[pairs.cols]
+        iou = pairs.pixels / (areas + new_areas - pairs.pixels)
+        alike = np.minimum(areas, new_areas) / np.maximum(areas, new_areas)
+        gains = iou + _NEARNESS * pairs.nearness * alike
+        near = (pairs.nearness > 0) & (alike >= _MIN_SIZE_RATIO)
+        return gains * _GAP_DISCOUNT ** before.missed[pairs.rows], (iou >= self.min_iou) | near
+
+
+def link(plane_labels: Iterable[ArrayLike], **options: Any) -> NDArray[np.uint32]:
+    """Return labels that name an object the same on every plane.
+
+    Parameters
+    ----------
+    plane_labels
+        (Z, Y, X) integers, or any iterable of (Y, X) planes; read one at a time. What a label is on
+        one plane says nothing about the others.
+    **options
+        As for `Linker`.
+
+    Returns
+    -------
+    (Z, Y, X) uint32.
+
+    Raises
+    ------
+    ValueError
+        If a plane is no plane of labels, or there is none.
+
+    See Also
+    --------
+    Linker : the same as a stream, with the splits, merges and gaps that it met.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> link(np.array([[[1, 1, 0, 2]], [[7, 7, 0, 0]], [[1, 1, 0, 2]]]))[:, 0]
+    array([[1, 1, 0, 2],
+           [1, 1, 0, 0],
+           [1, 1, 0, 2]], dtype=uint32)
+    """
+    linker = Linker(**options)
+    planes = []
+    for labels in plane_labels:
+        plane = _checked(labels)
+        planes.append(linker.push(plane)[plane])
+    fail_if(not planes, "one or more planes of labels", "none", "pass a (Z, Y, X) array")
+    return np.stack(planes)
+
+
+def _checked(labels: ArrayLike, shape: tuple[int, int] | None = None) -> NDArray[Any]:
+    """Return the labels of a plane, or say what is wrong with them."""
+    plane = np.asarray(labels)
+    fail_if(
+        plane.ndim != 2 or plane.dtype.kind not in "biu",
+        "planes of integer labels, each (H, W)",
+        f"shape {plane.shape}, dtype {plane.dtype}",
+        "pass label images, (Z, Y, X), and convert floats with labels.astype(np.uint32)",
+    )
+    fail_if(
+        shape is not None and plane.shape != shape,
+        f"planes of one shape, {shape} so far",
+        f"shape {plane.shape}",
+        "crop or pad the planes to one shape, or reset() between series",
+    )
+    fail_if(
+        plane.dtype.kind == "i" and plane.min(initial=0) < 0,
+        "labels from 0, the background",
+        f"{plane.min(initial=0)}",
+        "set negative labels to 0, np.maximum(labels, 0)",
+    )
+    return plane.astype(np.uint8) if plane.dtype.kind == "b" else plane
+
+
+def _events(
+    plane: int, before: Objects, now: Objects, pairs: Pairs, links: NDArray[np.intp]
+) -> Iterator[Event]:
+    """Yield the gaps, splits and merges of a plane, where `links` are the pairs chosen."""
+    rows, cols = pairs.rows[links], pairs.cols[links]
+    for row in rows[before.missed[rows] > 0]:
+        yield Event(plane, "gap", int(before.numbers[row]), missed=int(before.missed[row]))
+    goes_on = np.isin(np.arange(len(before.numbers)), rows)
+    is_new = np.isin(np.arange(len(now.numbers)), cols, invert=True)
+    for row, col, pixels in zip(pairs.rows, pairs.cols, pairs.pixels, strict=True):
+        old, new = int(before.numbers[row]), int(now.numbers[col])
+        if before.missed[row] or goes_on[row] != is_new[col]:
+            continue  # neither a piece of what goes on nor an end inside it
+        if is_new[col] and pixels >= _INHERITED * now.masks.areas[col]:
+            yield Event(plane, "split", old, new)
+        elif not is_new[col] and pixels >= _INHERITED * before.masks.areas[row]:
+            yield Event(plane, "merge", new, old)
