@@ -11,9 +11,12 @@ References
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from napari_fastsam.models._refusal import CheckpointError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,15 +38,6 @@ _REG_MAX_RANGE = range(2, 65)
 _CLASS_RANGE = range(1, 10_001)
 
 SUPPORTED = "a YOLOv8 segmentation network (FastSAM-s, FastSAM-x, YOLOv8 n, s, m, l or x -seg)"
-
-
-class CheckpointError(ValueError):
-    """A file of weights cannot be used; the message says what to do."""
-
-    @classmethod
-    def because(cls, expected: str, arrived: str, remedy: str) -> CheckpointError:
-        """Return the error whose message has the three parts that every error has."""
-        return cls(f"Expected {expected}, but {arrived}. {remedy}")
 
 
 class _Shaped(Protocol):
@@ -97,7 +91,11 @@ def recognise(state: Mapping[str, _Shaped]) -> Architecture:
     CheckpointError
         If it is no supported network, or one whose tensors are missing, left over or misshapen.
     """
-    shapes = {name: tuple(int(n) for n in tensor.shape) for name, tensor in state.items()}
+    return recognise_shapes({name: tuple(tensor.shape) for name, tensor in state.items()})
+
+
+def recognise_shapes(shapes: Shapes) -> Architecture:
+    """Return the architecture of tensors of which only the shapes are known; see `recognise`."""
     architecture = _read_off(shapes)
     _compare(shapes, expected_shapes(architecture), architecture)
     return architecture
@@ -204,7 +202,9 @@ def _read_off(shapes: Shapes) -> Architecture:
 
 def _describe(shapes: Shapes) -> str:
     """Say in a few words what tensors could be of, for people who picked the wrong file."""
-    layers = [int(found[1]) for name in shapes if (found := re.match(r"model\.(\d+)\.", name))]
+    layers = [
+        int(found[1]) for name in shapes if (found := re.match(r"model\.([0-9]{1,3})\.", name))
+    ]
     if not layers:
         return f"something else ({_few(shapes)})" if shapes else "nothing: there are none"
     masks = any(".proto." in name for name in shapes)
@@ -234,6 +234,6 @@ def _compare(found: Shapes, expected: Shapes, architecture: Architecture) -> Non
 
 
 def _few(names: Iterable[str]) -> str:
-    """Return the first two names, cut short: what a file calls its tensors can be anything."""
-    listed = [name[:60] for name in list(names)[:3]]
+    """Return the first two names."""
+    listed = [shown(name) for name in itertools.islice(names, 3)]
     return ", ".join(listed[:2]) + (", …" if len(listed) > 2 else "")

@@ -6,6 +6,7 @@ A file is judged by its content, never by its ending, and nothing in it is ever 
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,22 +15,22 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from napari_fastsam.models._files import sha256_of, whole_file
-from napari_fastsam.models.architecture import (
-    SUPPORTED,
-    Architecture,
-    CheckpointError,
-    recognise,
-)
+from napari_fastsam.models._content import Kind, kind_of
+from napari_fastsam.models._files import CACHE_VARIABLE, cache_dir, sha256_of, whole_file
+from napari_fastsam.models._refusal import CheckpointError, shown, unsafe
+from napari_fastsam.models._torch_file import read_torch_file
+from napari_fastsam.models.architecture import Architecture, recognise, recognise_shapes
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    _Read = tuple[dict[str, torch.Tensor], dict[str, str]]
+
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "recognise", "save_checkpoint"]
 
-MAX_FILE_BYTES = 2 << 30
-"""FastSAM-x is 145 MB; with an optimiser's state it stays well below this."""
+MAX_HEADER_BYTES = 4 << 20
+"""The header of FastSAM-x as safetensors has 70,000."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +66,7 @@ class Checkpoint:
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Read weights from a ``.safetensors`` file.
+    """Read weights from a ``.safetensors`` file, or from a ``.pt`` file without running it.
 
     Parameters
     ----------
@@ -76,19 +77,26 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        If the file holds no such network, is damaged, or would do more than hold weights.
+        If the file holds no such network, is damaged, or holds more than weights.
     FileNotFoundError
         If there is no file.
+
+    Notes
+    -----
+    A ``.pt`` file is converted to ``.safetensors`` in the cache folder the first time; afterwards
+    a file of the same SHA-256 is not read again but for its hash.
     """
     path = _existing(Path(path))
-    state, metadata = _read_safetensors(path)
-    return Checkpoint(
-        state={name: _as_computed(tensor) for name, tensor in state.items()},
-        architecture=recognise(state),
-        metadata=metadata,
-        sha256=sha256_of(path),
-        path=path,
-    )
+    try:
+        kind = kind_of(path)
+        sha256 = sha256_of(path)
+        read = _read_safetensors(path) if kind is Kind.SAFETENSORS else _converted(path, sha256)
+        state, metadata = read
+        weights = {name: _as_computed(tensor) for name, tensor in state.items()}
+        _require_finite(weights)
+        return Checkpoint(weights, recognise(weights), metadata, sha256, path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error.__cause__
 
 
 def save_checkpoint(
@@ -113,7 +121,7 @@ def save_checkpoint(
         If the tensors are those of no supported network, or not finite.
     """
     architecture = recognise(state)
-    _require_finite(state, Path(path))
+    _require_finite(state)
     told = {"architecture": str(architecture), **(metadata or {})}
     texts = {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()
@@ -124,57 +132,75 @@ def save_checkpoint(
 
 
 def _existing(path: Path) -> Path:
-    """Return the path of a file of a size that weights can have."""
+    """Return the path of a file that is there."""
     if not path.is_file():
         arrived = "this is a folder" if path.is_dir() else "there is none"
         raise FileNotFoundError(
             f"Expected a file of weights at {path}, but {arrived}. "
             "Check the path, or see which models there are with `napari-fastsam models list`."
         )
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise CheckpointError.because(
-            f"weights of at most {MAX_FILE_BYTES:,} bytes in {path}",
-            f"the file has {size:,}",
-            f"Use {SUPPORTED}.",
-        )
     return path
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return tensors and metadata; shapes are checked before a tensor is read."""
+def _converted(path: Path, sha256: str) -> _Read:
+    """Return what a file of `torch.save` holds; from the cache where it was read before."""
+    converted = cache_dir() / "converted" / f"{sha256}.safetensors"
+    if converted.is_file():
+        try:
+            return _read_safetensors(converted)
+        except CheckpointError:
+            pass  # a damaged copy is made again
+    with path.open("rb") as file:
+        state, metadata = read_torch_file(file)
+    metadata |= {"source_sha256": sha256}
     try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            recognise({name: _Shape(tuple(file.get_slice(name).get_shape())) for name in names})
-            state = {name: file.get_tensor(name) for name in names}
-            metadata = dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise CheckpointError.because(
-            f"a whole safetensors file in {path}",
-            f"it is damaged ({error})",
-            "Fetch or copy it again.",
-        ) from error
-    _require_finite(state, path)
+        save_checkpoint(converted, state, metadata)
+    except OSError as error:
+        warnings.warn(
+            f"Expected to keep {path.name} converted in {converted.parent}, but {error}. "
+            f"It is read anew each time: set {CACHE_VARIABLE} to a folder that can be written.",
+            stacklevel=3,
+        )
     return state, metadata
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    shape: tuple[int, ...]
+def _read_safetensors(path: Path) -> _Read:
+    """Return tensors and metadata; shapes are checked before a tensor is read."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER_BYTES:
+        raise unsafe(f"its header has {length:,} bytes, far more than weights need")
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+            recognise_shapes({name: tuple(file.get_slice(name).get_shape()) for name in names})
+            state = {name: file.get_tensor(name) for name in names}
+            return state, dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise CheckpointError.because(
+            "a whole safetensors file",
+            f"it is damaged ({shown(error)})",
+            "The download or copy is probably incomplete: fetch it again.",
+        ) from error
 
 
-def _require_finite(state: Mapping[str, torch.Tensor], path: Path) -> None:
+def _require_finite(state: Mapping[str, torch.Tensor]) -> None:
     """Refuse weights with a NaN or an infinity: the network would find nothing and not say why."""
     broken = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         raise CheckpointError.because(
-            f"finite numbers in the weights of {path.name}",
+            "finite weights",
             f"{len(broken)} tensors hold NaN or infinity (the first: {broken[0]})",
             "Training diverged or the file is damaged: use an earlier one or fetch it again.",
         )
 
 
 def _as_computed(tensor: torch.Tensor) -> torch.Tensor:
-    """Return weights as float32; whole numbers stay what they are."""
-    return tensor.float() if tensor.is_floating_point() else tensor
+    """Return weights as float32, and the counters of batch normalisation, scalars, as int64."""
+    if tensor.ndim and not tensor.is_floating_point():
+        raise CheckpointError.because(
+            "weights of 16, 32 or 64 bits in floating point",
+            f"a tensor of {tuple(tensor.shape)} is {tensor.dtype}",
+            "Save the network as it was trained, neither quantised nor converted.",
+        )
+    return tensor.to(torch.float32 if tensor.ndim else torch.int64)
