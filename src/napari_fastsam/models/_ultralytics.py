@@ -67,6 +67,24 @@ def network(architecture: Architecture) -> torch.nn.Module:
 
 
 @cache
+def opencv() -> Any:
+    """Return the `cv2` module, which comes with ultralytics, imported contained."""
+    with _LOCK, contained():
+        import cv2
+    return cv2
+
+
+def fused(model: torch.nn.Module) -> torch.nn.Module:
+    """Return a network in evaluation mode, each batch normalisation folded into its convolution.
+
+    The network given must not be used any more.
+    """
+    with contained():  # the first fusion imports more of ultralytics
+        network: torch.nn.Module = model.eval().fuse(verbose=False)  # type: ignore[operator]
+    return network
+
+
+@cache
 def _tasks() -> Any:
     """Import ultralytics' networks; the first time, contained."""
     with _LOCK, contained():

@@ -1,0 +1,200 @@
+"""Decides what the candidates of an image are: letterbox, network, boxes, masks inside the boxes.
+
+References
+----------
+.. [1] Zhao et al. 2023, "Fast Segment Anything", arXiv 2306.12156.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam._checks import fail_if
+from napari_fastsam.instances import Instances
+from napari_fastsam.models.checkpoint import load_checkpoint
+from napari_fastsam.models.decode import decode
+from napari_fastsam.models.detect import detect, snap
+from napari_fastsam.models.letterbox import STRIDE, Letterbox
+from napari_fastsam.models.registry import MODELS, model_path
+from napari_fastsam.models.torch_runtime import TorchRuntime
+from napari_fastsam.planes import to_rgb
+from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SNAP_DISTANCE = 20
+"""A box side this close to the border, in network pixels, lies on it."""
+DEFAULT_IMAGE_SIZE = 1024
+"""Where neither the user nor the checkpoint says: what FastSAM was trained at."""
+RUNTIMES = ("auto", "torch")
+
+
+class FastSAM:
+    """Finds every object of an image in one pass of the network.
+
+    Parameters
+    ----------
+    model
+        A name of the registry (``"starter"``, ``"FastSAM-s"``, ``"FastSAM-x"``) or the path of a
+        checkpoint, ``.pt`` or ``.safetensors``.
+    device
+        ``"auto"`` (CUDA, then Apple's MPS, then CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
+        ``"mps"``. On CUDA the network runs in half precision.
+    runtime
+        What runs the network: ``"auto"`` or ``"torch"``.
+    image_size
+        Length in network pixels of the image's longer side, rounded up to a multiple of 32;
+        ``None`` takes the model's own.
+    confidence
+        The lowest score a candidate may have. Low on purpose: filtering later is free and exact.
+    iou
+        Two boxes that overlap more than this (IoU) are one candidate; the better one stays.
+    max_candidates
+        At most this many candidates, the best first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, device or runtime, if a number is out of its range, or
+        if the checkpoint holds no network of this kind.
+    FileNotFoundError
+        If the model's file is not there.
+
+    Notes
+    -----
+    Objects that are small beside the image vanish when a large image is scaled down to the
+    network's size: choose a larger `image_size`, or cut the image into tiles.
+
+    Examples
+    --------
+    >>> from skimage.data import coins
+    >>> sam = FastSAM("starter", device="cpu")
+    >>> candidates = sam.segment(coins())
+    >>> candidates.shape
+    (303, 384)
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "starter",
+        *,
+        device: str = "auto",
+        runtime: str = "auto",
+        image_size: int | None = None,
+        confidence: float = CANDIDATE_CONFIDENCE,
+        iou: float = 0.7,
+        max_candidates: int = 1000,
+    ) -> None:
+        fail_if(
+            runtime not in RUNTIMES,
+            f"one of the runtimes {', '.join(map(repr, RUNTIMES))}",
+            f"runtime {runtime!r}",
+            'use runtime="auto"',
+        )
+        _check_numbers(image_size, confidence, iou, max_candidates)
+        name = os.fspath(model)
+        checkpoint = load_checkpoint(model_path(name))
+        self._runtime = TorchRuntime(checkpoint, device)
+        size = image_size or checkpoint.image_size or _known_image_size(name)
+        self.spec = ModelSpec(
+            model=name,
+            device=device,
+            image_size=-(-size // STRIDE) * STRIDE,
+            iou=iou,
+            confidence=confidence,
+            max_candidates=max_candidates,
+        )
+
+    @classmethod
+    def from_spec(cls, spec: ModelSpec) -> FastSAM:
+        """Return the segmenter that a `ModelSpec` describes."""
+        return cls(
+            spec.model,
+            device=spec.device,
+            image_size=spec.image_size,
+            iou=spec.iou,
+            confidence=spec.confidence,
+            max_candidates=spec.max_candidates,
+        )
+
+    def __repr__(self) -> str:
+        return f"<FastSAM {self.description}>"
+
+    @property
+    def description(self) -> str:
+        """What runs where, as ``"starter · CPU · fp32 · 640 px"``."""
+        name = self.spec.model
+        known = name if name in MODELS else os.path.basename(name)
+        return f"{known} · {self._runtime.description} · {self._image_size} px"
+
+    def segment(self, image: NDArray[Any]) -> Instances:
+        """Return every candidate of an image.
+
+        Parameters
+        ----------
+        image
+            (H, W), or (H, W, 3) or (H, W, 4) in colour, of any real dtype. 8-bit RGB is taken as
+            it is, the rest is stretched to it between robust percentiles.
+
+        Returns
+        -------
+        Instances
+            On a plane of (H, W), by descending score; empty where nothing was found.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no such image.
+        """
+        rgb = to_rgb(image)
+        height, width = shape = rgb.shape[:2]
+        letterbox = Letterbox.fit(shape, self._image_size)
+        outputs = self._runtime(letterbox.apply(rgb))
+        found = detect(
+            outputs.predictions,
+            confidence=self.spec.confidence,
+            iou=self.spec.iou,
+            max_candidates=self.spec.max_candidates,
+        )
+        boxes = letterbox.to_image(found.boxes)
+        reach = SNAP_DISTANCE * width / letterbox.content[1]
+        boxes = snap(boxes, (width, height), (reach, SNAP_DISTANCE * height / letterbox.content[0]))
+        # A pixel belongs to a box if its corner (column, row) does, as in ultralytics.
+        bboxes = np.ceil(boxes).astype(np.int32)[:, [1, 0, 3, 2]]
+        kept, buffer = decode(outputs.prototypes, found.coefficients, bboxes, letterbox)
+        return Instances(shape, bboxes[kept], found.scores[kept], buffer)
+
+    @property
+    def _image_size(self) -> int:
+        return self.spec.image_size or DEFAULT_IMAGE_SIZE
+
+
+def _known_image_size(name: str) -> int:
+    """Return the registry's image size for a model, or FastSAM's own."""
+    return MODELS[name].image_size if name in MODELS else DEFAULT_IMAGE_SIZE
+
+
+def _check_numbers(
+    image_size: int | None, confidence: float, iou: float, max_candidates: int
+) -> None:
+    """Refuse numbers outside their range, all at once."""
+    faults = [
+        text
+        for wrong, text in (
+            (image_size is not None and image_size < 1, f"image_size {image_size}"),
+            (not 0 <= confidence <= 1, f"confidence {confidence}"),
+            (not 0 <= iou <= 1, f"iou {iou}"),
+            (max_candidates < 1, f"max_candidates {max_candidates}"),
+        )
+        if wrong
+    ]
+    fail_if(
+        faults,
+        "image_size and max_candidates of at least 1, confidence and iou between 0 and 1",
+        ", ".join(faults),
+        "change these numbers",
+    )

@@ -1,0 +1,112 @@
+"""Decides how torch runs the network: on which device, at which precision, and what if it is full.
+
+A runtime takes the frame that the network sees and returns plain arrays; nothing that torch owns
+leaves this module.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from napari_fastsam.models._ultralytics import fused, network
+from napari_fastsam.models.device import choose_device, describe_device
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_fastsam.models.checkpoint import Checkpoint
+
+
+class Outputs(NamedTuple):
+    """What the network says of one frame of (h, w).
+
+    Parameters
+    ----------
+    predictions
+        (4 + classes + 32, A): box centre x, y, width and height in network pixels, class
+        probabilities, mask coefficients.
+    prototypes
+        (32, h / 4, w / 4).
+    """
+
+    predictions: NDArray[np.float32]
+    prototypes: NDArray[np.float32]
+
+
+class TorchRuntime:
+    """The network of a checkpoint, run by torch; any number of threads may call it.
+
+    Parameters
+    ----------
+    checkpoint
+        Weights and their architecture.
+    device
+        As `choose_device` takes it. Half precision is used on CUDA only.
+
+    Raises
+    ------
+    ValueError
+        If the device is not there.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
+        chosen = choose_device(device)
+        model = network(checkpoint.architecture)
+        model.load_state_dict(checkpoint.state)
+        self._lock = threading.Lock()
+        self._model = fused(model).to(memory_format=torch.channels_last).requires_grad_(False)
+        self._place(torch.device("cpu"))
+        self._wanted = chosen
+
+    @property
+    def description(self) -> str:
+        """Device and precision, as ``"CPU · fp32"``."""
+        precision = "fp16" if self._precision(self._wanted) == torch.float16 else "fp32"
+        return f"{describe_device(self._wanted)} · {precision}"
+
+    def __call__(self, frame: NDArray[np.uint8]) -> Outputs:
+        """Return what the network says of a frame (h, w, 3), RGB, sides multiples of 32.
+
+        If the device's memory does not hold it, this and all later frames are computed on the CPU,
+        with a warning.
+        """
+        with self._lock:
+            try:
+                return self._run(frame)
+            except torch.OutOfMemoryError as error:
+                if self._wanted.type == "cpu":
+                    raise
+                reason = str(error).partition("\n")[0]
+            # Outside the handler, the traceback no longer holds on to what the device computed.
+            warnings.warn(
+                f"Out of memory on {describe_device(self._wanted)}, going on with the CPU, which "
+                f"is slower ({reason}). To avoid this, close other programs that use the "
+                "device, or choose a smaller image size or model.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            self._wanted = torch.device("cpu")
+            return self._run(frame)
+
+    @torch.inference_mode()
+    def _run(self, frame: NDArray[np.uint8]) -> Outputs:
+        """Run the network where it is wanted."""
+        if self._device != self._wanted:
+            self._place(self._wanted)
+        batch = torch.from_numpy(frame).to(self._device).permute(2, 0, 1)[None]  # channels last
+        (predictions, prototypes), _ = self._model(batch.to(self._dtype) / 255)
+        return Outputs(predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy())
+
+    def _place(self, device: torch.device) -> None:
+        """Move the network to a device, in that device's precision."""
+        self._device, self._dtype = device, self._precision(device)
+        self._model = self._model.to(device, self._dtype)
+
+    @staticmethod
+    def _precision(device: torch.device) -> torch.dtype:
+        return torch.float16 if device.type == "cuda" else torch.float32
