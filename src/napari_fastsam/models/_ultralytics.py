@@ -79,8 +79,7 @@ def fused(model: torch.nn.Module) -> torch.nn.Module:
 
     The network given must not be used any more.
     """
-    with contained():  # the first fusion imports more of ultralytics
-        network: torch.nn.Module = model.eval().fuse(verbose=False)  # type: ignore[operator]
+    network: torch.nn.Module = model.eval().fuse(verbose=False)  # type: ignore[operator]
     return network
 
 

@@ -72,9 +72,10 @@ class Letterbox:
         return frame
 
     def to_image(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return boxes (N, 4) of the frame, x0, y0, x1, y1, in the image's pixels, clipped to it."""
+        """Return boxes (N, 4), x0, y0, x1, y1, of the frame in the image's pixels, clipped."""
         (top, left), (height, width) = self.offset, self.image
         gain = np.array([self.content[1] / width, self.content[0] / height] * 2)
         limit = np.array([width, height] * 2)
         moved = (boxes - np.array([left, top] * 2)) / gain
-        return np.clip(moved, 0, limit).astype(np.float32)
+        inside: NDArray[np.float32] = np.clip(moved, 0, limit).astype(np.float32)
+        return inside

@@ -10,13 +10,13 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 
 from napari_fastsam.models._ultralytics import fused, network
 from napari_fastsam.models.device import choose_device, describe_device
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastsam.models.checkpoint import Checkpoint
