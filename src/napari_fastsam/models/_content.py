@@ -35,19 +35,20 @@ def kind_of(path: Path) -> Kind:
     CheckpointError
         If it is neither format; the message says what it looks like instead.
     """
-    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(512)
+    size = path.stat().st_size
     if size > MAX_FILE_BYTES:
-        arrived, remedy = f"it has {size:,} bytes", f"Weights have at most {MAX_FILE_BYTES:,}."
-    elif head.startswith(b"PK\x03\x04"):
+        raise _refused(f"it has {size:,} bytes", f"Weights have at most {MAX_FILE_BYTES:,}.")
+    if head.startswith(b"PK\x03\x04"):
         return Kind.TORCH
-    elif head[8:9] == b"{":
+    if head[8:9] == b"{":
         return Kind.SAFETENSORS
-    else:
-        arrived, remedy = _told_apart(head)
-    expected = "weights, as a .pt or .safetensors file"
-    raise CheckpointError.because(expected, arrived, remedy)
+    raise _refused(*_told_apart(head))
+
+
+def _refused(arrived: str, remedy: str) -> CheckpointError:
+    return CheckpointError.because("weights, as a .pt or .safetensors file", arrived, remedy)
 
 
 def _told_apart(head: bytes) -> tuple[str, str]:
