@@ -1,0 +1,225 @@
+"""What drawn points and shapes mean as prompts: plain arrays in, `Prompts` per plane out.
+
+Positions are data coordinates of the image, (D,) without its channel axis, pixel centres on
+integers. A position belongs to the plane that its stepped axes round to.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from napari_fastsam._checks import fail_if
+from napari_fastsam._napari.outlines import box_of, ellipse_mask, polygon_mask, stroke_mask
+from napari_fastsam.instances import Instances
+from napari_fastsam.prompts import ALONE, Prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_fastsam._napari.outlines import Crop
+    from napari_fastsam.pipeline import Index
+    from napari_fastsam.planes import PlaneAxes
+
+
+_POSITIVE = frozenset({"+", "positive", "pos", "true", "yes", "1", "foreground", "fg", "object"})
+_NEGATIVE = frozenset({"-", "−", "negative", "neg", "false", "no", "0", "background", "bg"})  # noqa: RUF001
+
+
+class PromptsByPlane(NamedTuple):
+    """Prompts by the position of their plane, and how many drawn things are on none."""
+
+    planes: Mapping[Index, Prompts]
+    left_out: int
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """What was drawn on one plane, in plane coordinates."""
+
+    points: list[NDArray[np.float64]] = field(default_factory=list)
+    positive: list[bool] = field(default_factory=list)
+    group: list[int] = field(default_factory=list)
+    boxes: list[tuple[float, ...]] = field(default_factory=list)
+    masks: list[Crop] = field(default_factory=list)
+    scribbles: list[Crop] = field(default_factory=list)
+
+
+def prompts_by_plane(
+    axes: PlaneAxes,
+    *,
+    points: NDArray[np.float64] | None = None,
+    positive: NDArray[np.bool_] | None = None,
+    group: NDArray[np.int64] | None = None,
+    shapes: Iterable[tuple[str, NDArray[np.float64]]] = (),
+) -> PromptsByPlane:
+    """Return what was drawn as prompts, each on its own plane.
+
+    Parameters
+    ----------
+    axes
+        How the image falls into planes; D axes besides the channel.
+    points
+        (P, D).
+    positive
+        (P,) bool; ``None`` is True for each.
+    group
+        (P,) integers, `ALONE` for a point on its own; ``None`` is that for each.
+    shapes
+        Pairs of a kind, ``"rectangle"``, ``"ellipse"``, ``"polygon"``, ``"path"`` or ``"line"``,
+        and its vertices (V, D), as napari's Shapes layer holds them.
+
+    Returns
+    -------
+    PromptsByPlane
+        Only planes on which something is asked for. Left out are points and shapes outside the
+        image, shapes that lie across planes or cover no pixel, and negative points of a group that
+        has no positive one on their plane.
+    """
+    drawn: defaultdict[Index, _Drawn] = defaultdict(_Drawn)
+    left_out = 0
+    table = np.empty((0, len(axes.label_shape))) if points is None else np.asarray(points, float)
+    polarity = np.ones(len(table), bool) if positive is None else positive
+    owners = np.full(len(table), ALONE) if group is None else group
+    steps, there = _steps(axes, table)
+    places = _in_plane(axes, table)
+    there &= (places >= -0.5).all(1) & (places < np.asarray(axes.plane_shape) - 0.5).all(1)
+    left_out += int(np.count_nonzero(~there))
+    for n in np.flatnonzero(there):
+        plane = drawn[tuple(steps[n].tolist())]
+        plane.points.append(places[n])
+        plane.positive.append(bool(polarity[n]))
+        plane.group.append(int(owners[n]))
+    for kind, vertices in shapes:
+        corners = np.asarray(vertices, float)
+        steps, there = _steps(axes, corners)
+        index = tuple(steps[0].tolist())
+        left_out += not (
+            there.all()
+            and (steps == steps[0]).all()
+            and _add_shape(drawn[index], kind, _in_plane(axes, corners), axes.plane_shape)
+        )
+    planes = {}
+    for index, plane in drawn.items():
+        left_out += _drop_unowned_negatives(plane)
+        prompts = _prompts(plane, axes.plane_shape)
+        if len(prompts):
+            planes[index] = prompts
+    return PromptsByPlane(planes, left_out)
+
+
+def polarity_of(values: Sequence[Any]) -> NDArray[np.bool_]:
+    """Return (P,) whether each point is positive, from a column that a person filled in.
+
+    ``"+"``, ``"positive"``, True and numbers above 0 are; nothing at all is, too.
+    """
+    words = ["+" if _missing(value) else _word(value) for value in values]
+    unknown = sorted(set(words) - _POSITIVE - _NEGATIVE)
+    fail_if(
+        unknown,
+        'a "polarity" of "+" or "-" for each point',
+        ", ".join(map(repr, unknown)),
+        "correct the points layer's features",
+    )
+    return np.array([word in _POSITIVE for word in words], bool)
+
+
+def groups_of(values: Sequence[Any]) -> NDArray[np.int64]:
+    """Return (P,) group numbers from names or numbers; nothing, and below 0, is a point alone."""
+    numbers: dict[Any, int] = {}
+    return np.array(
+        [
+            ALONE
+            if _missing(value) or (not isinstance(value, str) and value < 0)
+            else numbers.setdefault(value, len(numbers))
+            for value in values
+        ],
+        np.int64,
+    )
+
+
+def _missing(value: Any) -> bool:
+    """Whether a cell of a features table is empty: None, NaN or blank."""
+    return value is None or value != value or str(value).strip() in ("", "<NA>")
+
+
+def _word(value: Any) -> str:
+    """Return a polarity as a word; numbers by their sign."""
+    if isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        return "+" if value > 0 else "-"
+    return str(value).strip().lower()
+
+
+def _steps(
+    axes: PlaneAxes, positions: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return which plane each position (V, D) is on, (V, S), and whether the image has it, (V,)."""
+    finite = np.asarray(np.isfinite(positions).all(axis=1))
+    steps = np.floor(np.where(finite[:, None], positions, -1)[:, list(axes.steps)] + 0.5)
+    sizes = [axes.shape[n] for n in axes.steps]
+    there = np.asarray(np.logical_and(steps >= 0, steps < sizes).all(axis=1))
+    return steps.astype(np.int64), finite & there
+
+
+def _in_plane(axes: PlaneAxes, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (V, 2): row and column of positions (V, D)."""
+    return positions[:, [axes.axes.index("Y"), axes.axes.index("X")]]
+
+
+def _add_shape(
+    plane: _Drawn, kind: str, outline: NDArray[np.float64], shape: tuple[int, int]
+) -> bool:
+    """Add a shape to what was drawn on its plane; False if it covers no pixel."""
+    if kind == "rectangle" and (box := box_of(outline, shape)) is not None:
+        if box[2] <= box[0] or box[3] <= box[1]:
+            return False
+        plane.boxes.append(box)
+        return True
+    draw, home = {
+        "rectangle": (polygon_mask, plane.masks),
+        "polygon": (polygon_mask, plane.masks),
+        "ellipse": (ellipse_mask, plane.masks),
+        "path": (stroke_mask, plane.scribbles),
+        "line": (stroke_mask, plane.scribbles),
+    }[kind]
+    crop = draw(outline, shape)
+    if crop is not None:
+        home.append(crop)
+    return crop is not None
+
+
+def _drop_unowned_negatives(plane: _Drawn) -> int:
+    """Take away negative points whose group has no positive one here; return how many."""
+    asked = {group for group, sign in zip(plane.group, plane.positive, strict=True) if sign}
+    keep = [
+        n
+        for n, (group, sign) in enumerate(zip(plane.group, plane.positive, strict=True))
+        if sign or group == ALONE or group in asked
+    ]
+    dropped = len(plane.points) - len(keep)
+    plane.points = [plane.points[n] for n in keep]
+    plane.positive = [plane.positive[n] for n in keep]
+    plane.group = [plane.group[n] for n in keep]
+    return dropped
+
+
+def _prompts(plane: _Drawn, shape: tuple[int, int]) -> Prompts:
+    """Freeze what was drawn on a plane."""
+
+    def regions(crops: list[Crop]) -> Instances:
+        return Instances.from_masks(shape, [mask for mask, _ in crops], [box for _, box in crops])
+
+    return Prompts(
+        points=np.array(plane.points).reshape(-1, 2),
+        positive=np.array(plane.positive, bool),
+        group=np.array(plane.group, np.int64),
+        boxes=np.array(plane.boxes).reshape(-1, 4),
+        masks=regions(plane.masks) if plane.masks else None,
+        scribbles=regions(plane.scribbles) if plane.scribbles else None,
+        shape=shape,
+    )

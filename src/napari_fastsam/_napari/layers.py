@@ -1,0 +1,228 @@
+"""From the user's layers to a `Request`, and `segment_layers`, which runs it without a viewer."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam._napari.drawn import (
+    PromptsByPlane,
+    groups_of,
+    polarity_of,
+    prompts_by_plane,
+)
+from napari_fastsam._napari.labels import Existing, LabelWriter, check_labels, labels_like
+from napari_fastsam._napari.views import View, carry, display_of, layout, pixels
+from napari_fastsam.cleanup import Cleanup
+from napari_fastsam.pipeline import Request, run
+from napari_fastsam.segmenter import ModelSpec, Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+    from os import PathLike
+
+    from napari.layers import Image, Labels, Points, Shapes
+
+    from napari_fastsam.pipeline import Index, PlaneResult
+    from napari_fastsam.planes import Display, PlaneAxes
+
+
+def segment_layers(
+    image: Image,
+    *,
+    points: Points | None = None,
+    shapes: Shapes | None = None,
+    labels: Labels | None = None,
+    model: str | PathLike[str] | ModelSpec | Segmenter = "starter",
+    confidence: float | None = None,
+    cleanup: Cleanup | None = None,
+    plane: int | tuple[int, ...] | None = None,
+    existing: Existing = "keep",
+    link: bool = False,
+    display: Display | None = None,
+) -> Labels:
+    """Segment an image layer as the dock widget does, without a viewer.
+
+    Parameters
+    ----------
+    image
+        Its last two axes are the planes; all others are stepped through.
+    points
+        Each asks for its own object. The feature ``polarity`` (``"+"`` or ``"-"``) makes a point
+        negative, and points with the same value of the feature ``group`` ask for one object.
+    shapes
+        Upright rectangles are boxes; other rectangles, ellipses and polygons are rough masks; paths
+        and lines are scribbles.
+    labels
+        The layer to write to; ``None`` makes a new one.
+    model
+        A name of the registry, the path of a checkpoint, a `ModelSpec` or a `Segmenter`.
+    confidence, cleanup
+        As in `Request`.
+    plane
+        The only plane to look at, by its position on the stepped axes. Prompt layers with fewer
+        axes than the image speak of this plane. ``None`` looks at each plane that has prompts or,
+        without prompts, at every plane.
+    existing
+        ``"keep"`` leaves objects in `labels` untouched, ``"overwrite"`` writes over them where new
+        objects lie, ``"clear"`` removes those on the planes looked at.
+    link
+        Give an object one label through the last of the stepped axes.
+    display
+        How intensities become what the network sees; ``None`` takes the layer's contrast limits
+        and gamma.
+
+    Returns
+    -------
+    Labels
+        `labels`, or a new layer with the image's transform. Each plane is one undo step.
+
+    Raises
+    ------
+    ValueError
+        If the layers do not fit each other.
+
+    Examples
+    --------
+    >>> import napari_fastsam as fs
+    >>> from napari.layers import Image, Points
+    >>> from skimage.data import coins
+    >>> image = Image(coins())
+    >>> fs.segment_layers(image, points=Points([(140, 60)]), model="starter").data.max()
+    np.uint32(1)
+    """
+    axes = layout(image)
+    view = None if plane is None else View(axes, _index(plane))
+    if labels is None:
+        labels = labels_like(image, axes)
+    check_labels(labels, image, axes)
+    found = None
+    if points is not None or shapes is not None:
+        found = read_prompts(image, axes, points=points, shapes=shapes, view=view)
+    request = make_request(
+        image,
+        axes,
+        prompts=found,
+        view=view,
+        display=display,
+        confidence=confidence,
+        cleanup=cleanup,
+        link=link,
+    )
+    writer = writer_for(labels, request, existing)
+    unanswered = 0
+    for result in run(request, as_model(model)):
+        writer.write(result)
+        unanswered += count_unanswered(result)
+    writer.close()
+    left_out = 0 if found is None else found.left_out
+    if unanswered or left_out:
+        warnings.warn(_shortfall(unanswered, left_out), stacklevel=2)
+    return labels
+
+
+def read_prompts(
+    image: Image,
+    axes: PlaneAxes,
+    *,
+    points: Points | None = None,
+    shapes: Shapes | None = None,
+    view: View | None = None,
+) -> PromptsByPlane:
+    """Return what is in prompt layers, in pixels of the image, each on its own plane.
+
+    Parameters
+    ----------
+    image
+        What the prompts are about.
+    axes
+        How it falls into planes.
+    points, shapes
+        See `segment_layers`.
+    view
+        The plane that layers with fewer axes than the image speak of.
+
+    Raises
+    ------
+    ValueError
+        If the plane of such a layer is not said, or a polarity is not understood.
+    """
+    asked: dict[str, Any] = {}
+    if points is not None:
+        asked["points"] = carry(points.data, points, image, view)
+        if "polarity" in points.features:
+            asked["positive"] = polarity_of(points.features["polarity"].tolist())
+        if "group" in points.features:
+            asked["group"] = groups_of(points.features["group"].tolist())
+    if shapes is not None:
+        asked["shapes"] = [
+            (kind, carry(vertices, shapes, image, view))
+            for kind, vertices in zip(shapes.shape_type, shapes.data, strict=True)
+        ]
+    return prompts_by_plane(axes, **asked)
+
+
+def make_request(
+    image: Image,
+    axes: PlaneAxes,
+    *,
+    prompts: PromptsByPlane | None = None,
+    view: View | None = None,
+    display: Display | None = None,
+    confidence: float | None = None,
+    cleanup: Cleanup | None = None,
+    link: bool = False,
+    key: Hashable | None = None,
+) -> Request:
+    """Return the request for one plane of an image layer (`view`), or for all of them.
+
+    Raises
+    ------
+    ValueError
+        If the plane is not in the image.
+    """
+    return Request(
+        data=pixels(image),
+        axes=axes,
+        indices=None if view is None else (view.index,),
+        prompts=None if prompts is None else prompts.planes,
+        display=display or display_of(image),
+        confidence=confidence,
+        cleanup=cleanup or Cleanup(),
+        link=link,
+        key=key,
+    )
+
+
+def writer_for(labels: Labels, request: Request, existing: Existing) -> LabelWriter:
+    """Return what writes the results of a request into a Labels layer."""
+    each_plane = request.prompts is None and not request.link
+    return LabelWriter(labels, request.layout, existing, each_plane=each_plane)
+
+
+def as_model(model: str | PathLike[str] | ModelSpec | Segmenter) -> ModelSpec | Segmenter:
+    """Return a name or path as a `ModelSpec`, and what is a model already as it is."""
+    return ModelSpec(model=str(model)) if isinstance(model, str | Path) else model  # type: ignore[return-value]
+
+
+def count_unanswered(result: PlaneResult) -> int:
+    """Return how many prompts of a plane no candidate answers."""
+    return 0 if result.selection is None else len(result.selection.unanswered)
+
+
+def _index(plane: int | tuple[int, ...]) -> Index:
+    """Return the position of a plane as a tuple of integers."""
+    return tuple(int(at) for at in np.atleast_1d(plane))
+
+
+def _shortfall(unanswered: int, left_out: int) -> str:
+    """Say which prompts came to nothing, and what to do."""
+    parts = []
+    if unanswered:
+        parts.append(f"{unanswered} found no object")
+    if left_out:
+        parts.append(f"{left_out} lay outside the image, across planes or on no pixel")
+    return f"Of the prompts, {' and '.join(parts)}. Move them, or lower the confidence."
