@@ -1,0 +1,152 @@
+"""How the command line speaks: tables on stdout, one line per fault and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_fastsam.batch import Done, Failed
+    from napari_fastsam.models.registry import ModelStatus
+
+MOST_ROWS = 25
+"""A table of objects ends after this many, and says how many more there are."""
+
+
+def one_line(text: object) -> str:
+    """Return a text without its line breaks."""
+    return " ".join(str(text).split())
+
+
+def tell(kind: str, text: str) -> None:
+    """Write one line to stderr."""
+    print(f"napari-fastsam: {kind}: {text}", file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar on stderr, if that is a terminal, and give a function that moves it.
+
+    The function takes a description, the number of steps that are done, and their total.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(what),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=quiet or not sys.stderr.isatty(),
+    )
+    task = bar.add_task("", total=None)
+    with bar:
+        yield lambda text, done, total: bar.update(
+            task, description=text, completed=done, total=total
+        )
+
+
+def print_objects(done: Done, *, most: int = MOST_ROWS) -> None:
+    """Print a table of the objects of one image or stack."""
+    stacked = len(done.objects[0].centroid) - 2 if done.objects else 0
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Label", "Score", "Area (px)", "Centre", "Box"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for found in done.objects[:most]:
+        low, high = found.bbox[: 2 + stacked], found.bbox[2 + stacked :]
+        table.add_row(
+            str(found.label),
+            f"{found.score:.2f}",
+            f"{found.area:,}",
+            ", ".join(f"{value:.1f}" for value in found.centroid),
+            ", ".join(f"{a}:{b}" for a, b in zip(low, high, strict=True)),
+        )
+    print_line(f"{done.path.name}: {count(len(done.objects), 'object')}, {done.seconds:.1f} s")
+    if done.objects:
+        Console().print(table)
+    if len(done.objects) > most:
+        print_line(f"... and {len(done.objects) - most} more; --json prints them all")
+
+
+def print_images(images: Sequence[Done]) -> None:
+    """Print a table of several images, a row for each."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Image", overflow="fold")
+    for name in ("Objects", "Mean score", "Median area (px)", "Seconds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for done in images:
+        scores = [found.score for found in done.objects]
+        areas = sorted(found.area for found in done.objects)
+        table.add_row(
+            done.path.name,
+            str(len(scores)),
+            f"{sum(scores) / len(scores):.2f}" if scores else "",
+            f"{areas[len(areas) // 2]:,}" if areas else "",
+            f"{done.seconds:.1f}",
+        )
+    Console().print(table)
+
+
+def print_models(models: Sequence[ModelStatus]) -> None:
+    """Print the models that have a name, where they are, and how to get those that are missing."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("Model", "State", "MB", "Image size", "What for"):
+        table.add_column(name, justify="right" if name in ("MB", "Image size") else "left")
+    for model in models:
+        table.add_row(
+            model.name,
+            model.state,
+            f"{model.size / 1e6:.1f}" if model.size else "",
+            str(model.image_size),
+            model.summary,
+        )
+    Console().print(table)
+    if any(model.state == "missing" for model in models):
+        print_line("To get a missing one: napari-fastsam models fetch NAME")
+
+
+def print_json(done: Sequence[Done], failed: Sequence[Failed]) -> None:
+    """Print everything as JSON."""
+    content = {
+        "images": [
+            {
+                "input": str(image.path),
+                "output": str(image.output),
+                "axes": image.axes,
+                "shape": list(image.shape),
+                "seconds": round(image.seconds, 3),
+                "objects": [found.as_json() for found in image.objects],
+                "unanswered": list(image.unanswered),
+            }
+            for image in done
+        ],
+        "failed": [{"input": str(image.path), "error": one_line(image.error)} for image in failed],
+    }
+    print(json.dumps(content))
+
+
+def print_line(text: str) -> None:
+    """Print a line, however long."""
+    Console().print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def count(number: int, what: str) -> str:
+    """Return a number of things in words, as ``"2 objects"``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def print_paths(paths: Sequence[tuple[str, Path]]) -> None:
+    """Print where things are, a line for each."""
+    width = max(len(name) for name, _ in paths)
+    for name, path in paths:
+        print_line(f"{name:{width}}  {path}")

@@ -1,0 +1,177 @@
+"""What `napari-fastsam segment` can be told: each option's form, help and place in the help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from napari_fastsam.selection import DEFAULT_CONFIDENCE
+
+_MODEL, _PROMPTS, _PLANES = "Model", "Prompts, for one 2D image", "Stacks and large images"
+_TIDY, _OUTPUT = "Tidying the labels (all off unless asked for)", "Output"
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT",
+        show_default=False,
+        help="Image or stack (TIFF, PNG, JPEG, NPY, zarr), a folder, or a glob in quotes.",
+    ),
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        show_default=False,
+        help="File ending in .tif, .npy, .zarr or .json (COCO); a folder for several images.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Name or checkpoint file; see 'models list'.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=_MODEL),
+]
+Confidence = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="F",
+        help=f"Leave out what scores less: {DEFAULT_CONFIDENCE}, or 0 with prompts.",
+        rich_help_panel=_MODEL,
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=32,
+        metavar="N",
+        help="Pixels of a plane's longer side as the network sees it; the model's own.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Points = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROW,COL",
+        help="A pixel of an object that is wanted; repeat for more objects.",
+        rich_help_panel=_PROMPTS,
+    ),
+]
+Background = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ROW,COL",
+        help="A pixel that no object may hold.",
+        rich_help_panel=_PROMPTS,
+    ),
+]
+Boxes = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="R0,C0,R1,C1",
+        help="A box around one object, half-open.",
+        rich_help_panel=_PROMPTS,
+    ),
+]
+Axes = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ZYX",
+        help="A letter per axis, C for channels; the file's own.",
+        rich_help_panel=_PLANES,
+    ),
+]
+Link = Annotated[
+    bool,
+    typer.Option(
+        "--link", help="One label per object through the planes.", rich_help_panel=_PLANES
+    ),
+]
+TileSide = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|off|N",
+        help="Tiles of N pixels; auto: for planes over twice the image size.",
+        rich_help_panel=_PLANES,
+    ),
+]
+MinArea = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default=False,
+        help="Drop objects of fewer pixels.",
+        rich_help_panel=_TIDY,
+    ),
+]
+Opening = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default=False,
+        help="Radius: remove spikes and bridges.",
+        rich_help_panel=_TIDY,
+    ),
+]
+Closing = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default=False,
+        help="Radius: fill notches and cracks.",
+        rich_help_panel=_TIDY,
+    ),
+]
+Smoothing = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        metavar="F",
+        show_default=False,
+        help="Sigma: smooth the outlines.",
+        rich_help_panel=_TIDY,
+    ),
+]
+FillHoles = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default=False,
+        help="Fill holes of up to so many pixels.",
+        rich_help_panel=_TIDY,
+    ),
+]
+LargestPiece = Annotated[
+    bool,
+    typer.Option(
+        "--largest-piece", help="Keep each object's largest piece.", rich_help_panel=_TIDY
+    ),
+]
+ClearBorder = Annotated[
+    bool,
+    typer.Option(
+        "--clear-border", help="Drop objects at the plane's border.", rich_help_panel=_TIDY
+    ),
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace existing OUTPUT.", rich_help_panel=_OUTPUT)
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON, for machines.", rich_help_panel=_OUTPUT)
+]

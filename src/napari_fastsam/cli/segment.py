@@ -1,0 +1,192 @@
+"""The arguments of `napari-fastsam segment`."""
+
+from __future__ import annotations
+
+from glob import has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fastsam._checks import fail_if
+from napari_fastsam.cli.console import (
+    count,
+    one_line,
+    print_images,
+    print_json,
+    print_line,
+    print_objects,
+    progress_bar,
+    tell,
+)
+from napari_fastsam.cli.options import (
+    AsJson,
+    Axes,
+    Background,
+    Boxes,
+    ClearBorder,
+    Closing,
+    Confidence,
+    Device,
+    FillHoles,
+    ImageSize,
+    Inputs,
+    LargestPiece,
+    Link,
+    MinArea,
+    Model,
+    Opening,
+    Output,
+    Overwrite,
+    Points,
+    Smoothing,
+    TileSide,
+)
+from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
+
+if TYPE_CHECKING:
+    from napari_fastsam.batch import Tile
+
+
+def segment(
+    inputs: Inputs,
+    output: Output,
+    model: Model = "starter",
+    device: Device = "auto",
+    confidence: Confidence = None,
+    image_size: ImageSize = None,
+    point: Points = None,
+    background: Background = None,
+    box: Boxes = None,
+    axes: Axes = None,
+    link: Link = False,
+    tile: TileSide = "auto",
+    min_area: MinArea = 0,
+    opening: Opening = 0,
+    closing: Closing = 0,
+    smoothing: Smoothing = 0.0,
+    fill_holes: FillHoles = 0,
+    largest_piece: LargestPiece = False,
+    clear_border: ClearBorder = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> int:
+    """Segment images and stacks: files in, labels out.
+
+    Without prompts, everything is labelled. Examples:
+
+    napari-fastsam segment cells.tif -o labels.tif
+
+    napari-fastsam segment cells.tif -o cell.tif --point 120,88
+
+    napari-fastsam segment stack.tif -o volume.zarr --axes ZYX --link
+
+    napari-fastsam segment 'plate/*.png' -o labels/ --min-area 20
+    """
+    from napari_fastsam.batch import Done, Failed, Job, segment_files
+    from napari_fastsam.cleanup import Cleanup
+    from napari_fastsam.files.inputs import find_images
+    from napari_fastsam.files.outputs import plan_outputs
+
+    job = Job(
+        points=tuple((row, col) for row, col in _numbers(point, 2, "--point")),
+        background=tuple((row, col) for row, col in _numbers(background, 2, "--background")),
+        boxes=tuple((a, b, c, d) for a, b, c, d in _numbers(box, 4, "--box")),
+        axes=axes,
+        confidence=confidence,
+        cleanup=Cleanup(
+            opening=opening,
+            closing=closing,
+            smoothing=smoothing,
+            fill_holes=fill_holes,
+            largest_piece=largest_piece,
+            min_area=min_area,
+            clear_border=clear_border,
+        ),
+        link=link,
+        tile=_tile(tile),
+    )
+    images = find_images(inputs)
+    several = len(inputs) > 1 or _stands_for_several(inputs[0], images[0].path)
+    fail_if(
+        several and job.prompted,
+        "one 2D image for points and boxes",
+        f"a folder, a glob or several images: {' '.join(inputs)}",
+        "name one image, or leave the prompts out",
+    )
+    spec = ModelSpec(
+        model=model,
+        device=device,
+        image_size=image_size,
+        confidence=min(CANDIDATE_CONFIDENCE, 1.0 if confidence is None else confidence),
+    )
+    outputs = plan_outputs(images, output, several=several, overwrite=overwrite)
+    with progress_bar("planes", quiet=as_json) as show:
+        number = {image.path: f"{n}/{len(images)} " for n, image in enumerate(images, 1)}
+        results = list(
+            segment_files(
+                images,
+                outputs,
+                spec,
+                job,
+                overwrite=overwrite,
+                progress=lambda path, done, total: show(
+                    (number[path] if several else "") + path.name, done, total
+                ),
+            )
+        )
+    done = [result for result in results if isinstance(result, Done)]
+    failed = [result for result in results if isinstance(result, Failed)]
+    if failed and not several:
+        raise failed[0].error
+    if as_json:
+        print_json(done, failed)
+    elif several and done:
+        print_images(done)
+        objects = sum(len(image.objects) for image in done)
+        print_line(f"{count(len(done), 'image')}, {count(objects, 'object')}: labels in {output}")
+    elif done:
+        print_objects(done[0])
+        print_line(f"Labels: {done[0].output}")
+    for image in done:
+        for question in image.unanswered:
+            tell("warning", f"no object found at {question} in {image.path}")
+    for bad in failed:
+        tell("failed", f"{bad.path}: {one_line(bad.error)}")
+    return 1 if failed else 0
+
+
+def _stands_for_several(pattern: str, first: Path) -> bool:
+    """Whether an INPUT is a folder of images or a glob, however many it stands for."""
+    path = Path(pattern)
+    return path != first or (has_magic(pattern) and not path.exists())
+
+
+def _numbers(texts: list[str] | None, length: int, option: str) -> list[list[float]]:
+    """Return the numbers of options like ``--point 12,34``."""
+    rows = []
+    for text in texts or []:
+        try:
+            row = [float(part) for part in text.split(",")]
+        except ValueError:
+            row = []
+        example = "120,88" if length == 2 else "10,20,110,140"
+        fail_if(
+            len(row) != length,
+            f"{length} numbers with commas between for {option}",
+            f"{text!r}",
+            f"write it as {option} {example}",
+        )
+        rows.append(row)
+    return rows
+
+
+def _tile(text: str) -> Tile:
+    """Return the side of a tile, or the word."""
+    fail_if(
+        text not in ("auto", "off") and not (text.isdecimal() and int(text) >= 32),
+        "--tile auto, off, or a number of pixels from 32 on",
+        repr(text),
+        "write --tile 1024",
+    )
+    if text.isdecimal():
+        return int(text)
+    return "off" if text == "off" else "auto"

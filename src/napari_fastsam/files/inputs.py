@@ -1,0 +1,84 @@
+"""Which images files, folders and globs stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from glob import glob, has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fastsam._checks import fail_if
+from napari_fastsam.files.readers import ENDINGS, is_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SEVERAL_PARTS = (".ome.tif", ".ome.tiff", ".ome.zarr")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """An image asked for: its path, and its name relative to what was asked for, as ``a/b``."""
+
+    path: Path
+    name: str
+
+
+def find_images(patterns: Iterable[str]) -> list[Input]:
+    """Return the images that files, folders and globs stand for, each once.
+
+    Parameters
+    ----------
+    patterns
+        A file is taken as it is, a folder stands for the images directly in it, a glob (``**``
+        crosses folders) for those that it matches. Names that begin with a dot are left out of
+        folders and globs.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a pattern stands for no image.
+    """
+    found: dict[Path, Input] = {}
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir() and not is_zarr(path):
+            root, matches = path, sorted(path.iterdir())
+        elif path.exists() or not has_magic(pattern):
+            root, matches = path.parent, [path] if path.exists() else []
+        else:
+            root, matches = (
+                _glob_root(path),
+                [Path(m) for m in sorted(glob(pattern, recursive=True))],
+            )
+        images = matches if path.is_file() else [match for match in matches if _is_image(match)]
+        fail_if(
+            not images,
+            f"an image ({', '.join(ENDINGS)}), or a folder or glob of them",
+            f"{pattern!r}, where there is {'no such image' if matches else 'nothing'}",
+            "check the path; put a glob in quotes",
+            FileNotFoundError,
+        )
+        for image in images:
+            name = image.relative_to(root)
+            found.setdefault(image.resolve(), Input(image, name.with_name(stem(name)).as_posix()))
+    return list(found.values())
+
+
+def stem(path: Path) -> str:
+    """Return a file's name without its ending, ``.ome.tif`` as a whole."""
+    endings = (*_SEVERAL_PARTS, path.suffix.lower())
+    ending = next(ending for ending in endings if path.name.lower().endswith(ending))
+    return path.name[: len(path.name) - len(ending)] or path.name
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a path looks like an image by its name."""
+    visible = not path.name.startswith(".")
+    return visible and (is_zarr(path) or (path.is_file() and path.suffix.lower() in ENDINGS))
+
+
+def _glob_root(path: Path) -> Path:
+    """Return the folders of a glob before its first wildcard."""
+    fixed = [folder for folder in path.parents if not has_magic(str(folder))]
+    return fixed[0]
