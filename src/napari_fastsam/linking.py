@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MIN_IOU = 0.1
-"""Masks that overlap less than this are linked by nearness or not at all."""
+"""Masks that overlap less than this are linked by containment, by nearness or not at all."""
 
+_CONTAINED = 0.5  # share of the smaller mask on the other from which two are linked at any IoU
+_CONTAINMENT = 0.7  # weight of that share beside the IoU: caps of a cell still find the cell
 _GAP_DISCOUNT = 0.5  # each plane missed halves what a link is worth, so neighbours come first
-_NEARNESS = 0.1  # what nearness adds to the IoU at most: it decides where overlap does not
+_NEARNESS = 0.1  # what nearness adds to them at most: it decides where overlap does not
 _MIN_SIZE_RATIO = 0.5  # objects that do not overlap are the same only if about the same size
 _INHERITED = 0.5  # share of a piece that must lie on the whole for it to be a split or a merge
 
@@ -59,7 +61,8 @@ class Linker:
     Parameters
     ----------
     min_iou
-        Masks with at least this IoU, in (0, 1], may be the same object.
+        Masks with at least this IoU, in (0, 1], may be the same object; so may masks of which the
+        smaller lies at least half on the other, as where a cell begins and ends in z.
     max_distance
         Objects of similar size whose centroids are less than this many pixels apart may be the
         same object too, even if they do not overlap. ``None`` is the diameter of the disk of the
@@ -164,11 +167,13 @@ class Linker:
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return what each pair is worth as a link, and whether it may be one."""
         areas, new_areas = before.masks.areas[pairs.rows], now.masks.areas[pairs.cols]
+        smaller, larger = np.minimum(areas, new_areas), np.maximum(areas, new_areas)
         iou = pairs.pixels / (areas + new_areas - pairs.pixels)
-        alike = np.minimum(areas, new_areas) / np.maximum(areas, new_areas)
-        gains = iou + _NEARNESS * pairs.nearness * alike
-        near = (pairs.nearness > 0) & (alike >= _MIN_SIZE_RATIO)
-        return gains * _GAP_DISCOUNT ** before.missed[pairs.rows], (iou >= self.min_iou) | near
+        contained = pairs.pixels / smaller
+        gains = iou + _CONTAINMENT * contained + _NEARNESS * pairs.nearness * smaller / larger
+        allowed = (iou >= self.min_iou) | (contained >= _CONTAINED)
+        allowed |= (pairs.nearness > 0) & (smaller >= _MIN_SIZE_RATIO * larger)
+        return gains * _GAP_DISCOUNT ** before.missed[pairs.rows], allowed
 
 
 def link(plane_labels: Iterable[ArrayLike], **options: Any) -> NDArray[np.uint32]:
