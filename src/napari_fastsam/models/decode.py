@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CELL = 4
 """Network pixels along a prototype's side."""
-BLOCK = 128
+BLOCK = 256
 """Image pixels along the side of the largest piece that is scaled up at once."""
 
 
