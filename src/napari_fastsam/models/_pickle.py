@@ -3,7 +3,7 @@
 A pickle is a program for a stack machine. This machine knows only the instructions that build
 data; where the program would import, call or change an object, it writes down that it wanted to.
 No name is ever looked up, so there is nothing that could run. Time and memory are bounded by the
-pickle's length, as no instruction can make more than one object or repeat another.
+pickle's length: no instruction repeats another, or copies more than it takes off the stack.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_BYTES = 32 << 20
-MAX_OPCODES = 2_000_000
+MAX_KEY = 1000
+MAX_OPCODES = 1_000_000
 """FastSAM-x needs about 200,000."""
 
 
@@ -132,7 +133,7 @@ class _Machine:
         state, target = self.pop(), self.stack[-1]
         if isinstance(target, Record):
             if isinstance(state, dict):
-                target.state.update(state)
+                target.state = state
         elif not isinstance(target, dict):
             raise unsafe(f"its pickle changes {_kind(target)}")
 
@@ -176,7 +177,7 @@ _INSTRUCTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
     "BINPERSID": _Machine.storage,
 }
 _PLAIN = (
-    *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
     *("BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES"),
 )
 _INSTRUCTIONS |= dict.fromkeys(_PLAIN, _Machine.push)
@@ -185,10 +186,15 @@ _INSTRUCTIONS |= dict.fromkeys(("BINGET", "LONG_BINGET"), _Machine.recall)
 
 
 def _update(target: dict[Any, Any], keys: list[Any], values: list[Any]) -> None:
-    """Set items whose keys are plain: hashing a stranger's nested tuples may exhaust the stack."""
-    if not all(isinstance(key, str | int | float | bytes | None) for key in keys):
+    """Set items; hashing other keys than these may take for ever or exhaust the stack."""
+    if not all(isinstance(key, int | float | None) or _is_short(key) for key in keys):
         raise unsafe("its pickle uses an object as a dictionary's key")
     target.update(zip(keys, values, strict=True))
+
+
+def _is_short(key: object) -> bool:
+    """Say whether a dictionary's key is a text that somebody would write."""
+    return isinstance(key, str) and len(key) <= MAX_KEY
 
 
 def _kind(value: object) -> str:

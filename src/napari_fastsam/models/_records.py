@@ -5,12 +5,14 @@ Nothing named here is ever imported: a name is two words, an object is a record 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from napari_fastsam.models._refusal import shown, unsafe
 
 _PREFIXES = ("ultralytics.", "torch.nn.modules.", "pathlib.")
+_CLASS = re.compile(r"(v8)?[A-Z]\w*", re.ASCII)  # no function of theirs is called so
 _NAMES = {
     "__builtin__": {"frozenset", "getattr", "set", "slice"},
     "_codecs": {"encode"},
@@ -70,8 +72,7 @@ class TensorView:
 def allowed(module: str, name: str) -> Name:
     """Return a name that checkpoints of this kind hold."""
     listed = name in _NAMES.get(module, ()) or (module == "torch" and name.endswith("Storage"))
-    prefixed = module.startswith(_PREFIXES) and "." not in name and not name.startswith("__")
-    if not (listed or prefixed):
+    if not (listed or (module.startswith(_PREFIXES) and _CLASS.fullmatch(name))):
         raise unsafe(f"its pickle asks for {shown(f'{module}.{name}')}")
     return Name(module, name)
 
