@@ -1,0 +1,80 @@
+"""Which models the dock widget offers, and the question that comes before a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import ComboBox
+from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+from napari_fastsam._napari.words import megabytes
+from napari_fastsam.models.registry import MODELS
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
+_OWN = "a file…"
+
+
+class ModelBox(ComboBox):
+    """A combo box of the registry's models and of checkpoints that the user chose."""
+
+    def __init__(self) -> None:
+        self._files: list[str] = []
+        self._last = next(iter(MODELS))
+        about = "\n".join(f"{model.name}: {model.summary}" for model in MODELS.values())
+        super().__init__(
+            label="Model",
+            choices=self._names,
+            value=self._last,
+            tooltip=f"The network that finds the objects.\n{about}\n"
+            "A file: a YOLOv8 segmentation checkpoint of your own, .pt or .safetensors.",
+        )
+        self.changed.connect(self._chosen)
+
+    def add_file(self, path: str) -> None:
+        """Offer a checkpoint of the user's own, and choose it."""
+        if path not in self._files:
+            self._files.append(path)
+        self.reset_choices()
+        self.value = path
+
+    def _names(self, _: Any) -> list[tuple[str, str]]:
+        """Return what is shown and what it stands for."""
+        own = [(Path(path).name, path) for path in self._files]
+        return [*((name, name) for name in MODELS), *own, (_OWN, _OWN)]
+
+    def _chosen(self, name: str) -> None:
+        """Ask for a file where that was chosen; no file is the choice before."""
+        if name != _OWN:
+            self._last = name
+            return
+        self.value = self._last
+        path, _ = QFileDialog.getOpenFileName(
+            self.native,
+            "Choose a checkpoint",
+            "",
+            "Checkpoints (*.pt *.safetensors);;All files (*)",
+        )
+        if path:
+            self.add_file(path)
+
+
+def needs_download(name: str) -> bool:
+    """Whether a model has a name, comes from the internet, and is not on this machine."""
+    return name in MODELS and MODELS[name].url is not None and not MODELS[name].path.is_file()
+
+
+def confirm_download(name: str, parent: QWidget | None = None) -> bool:
+    """Ask whether a model may be downloaded, naming its size, licence, address and place."""
+    model = MODELS[name]
+    size = "size unknown" if model.size is None else megabytes(model.size)
+    answer = QMessageBox.question(
+        parent,
+        f"Download {name}?",
+        f"{name} is not on this machine.\n\n"
+        f"Size: {size}\nLicence: {model.licence}\nFrom: {model.url}\nTo: {model.path.parent}\n\n"
+        "Download it now?",
+    )
+    return bool(answer == QMessageBox.StandardButton.Yes)

@@ -1,0 +1,174 @@
+"""What runs beside the main thread, one job at a time: the newest wins, and any can be cancelled.
+
+Results are handed to the main thread as they come; only there may layers and widgets be touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari.qt.threading import create_worker
+
+from napari_fastsam.pipeline import build
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastsam.instances import Instances
+    from napari_fastsam.segmenter import ModelSpec, Segmenter
+
+Ending = Literal["done", "cancelled", "failed"]
+
+
+class KeptModel:
+    """A segmenter that is built by the thread that first needs it, and kept for the next plane.
+
+    Parameters
+    ----------
+    model
+        What to build, or a segmenter that is there already.
+    """
+
+    def __init__(self, model: ModelSpec | Segmenter) -> None:
+        self.spec: Any = getattr(model, "spec", model)
+        self._model = model
+        self._seconds = 0.0
+        self._lock = Lock()
+
+    @property
+    def description(self) -> str:
+        """What runs where, in a few words; the model's name until it is built."""
+        name = getattr(self.spec, "model", type(self._model).__name__)
+        return str(getattr(self._model, "description", name))
+
+    def segment(self, image: NDArray[np.generic]) -> Instances:
+        """Return the candidates of an image, as `Segmenter` says."""
+        with self._lock:
+            self._model = segmenter = build(self._model)
+            started = perf_counter()
+            candidates = segmenter.segment(image)
+            self._seconds += perf_counter() - started
+        return candidates
+
+    def take_seconds(self) -> float:
+        """Return how long the network has run since this was last asked, 0 if it did not."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Something to do in the worker thread.
+
+    Parameters
+    ----------
+    work
+        Called there with a function that says whether to stop; its results are received one by one.
+    received
+        Called in the main thread with each result. Not called any more once the job is cancelled.
+    ended
+        Called in the main thread, last, with how it ended and with the error, if any.
+    doing, progress
+        What is being done, in a word, and how much of how much, (0, 0) while nobody knows; set by
+        either thread.
+    """
+
+    work: Callable[[Callable[[], bool]], Iterator[Any]]
+    received: Callable[[Any], None]
+    ended: Callable[[Ending, Exception | None], None]
+    doing: str = "Waiting"
+    progress: tuple[int, int] = (0, 0)
+    cancelled: Event = field(default_factory=Event)
+    error: Exception | None = None
+    started: float = field(default_factory=perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the job was made, in seconds."""
+        return perf_counter() - self.started
+
+
+class Worker:
+    """One thread at most, and one job that waits for it: submitting another replaces that one."""
+
+    def __init__(self) -> None:
+        self._running: Job | None = None
+        self._next: Job | None = None
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return self._running is not None or self._next is not None
+
+    def submit(self, job: Job) -> None:
+        """Run a job as soon as the thread is free; jobs submitted earlier are cancelled."""
+        self.cancel()
+        if self._running is None:
+            self._start(job)
+        else:
+            self._next = job
+
+    def cancel(self) -> None:
+        """Stop after the plane that is being worked on; what has been received stays."""
+        if self._next is not None:
+            dropped, self._next = self._next, None
+            dropped.cancelled.set()
+            dropped.ended("cancelled", None)
+        if self._running is not None:
+            self._running.cancelled.set()
+
+    def close(self) -> None:
+        """Cancel, and call nothing of a job any more: who would receive it is going away."""
+        self._closed = True
+        self.cancel()
+
+    def _start(self, job: Job) -> None:
+        self._running = job
+        # Errors come as results, since the thread pool takes a RuntimeError for a deleted worker.
+        worker = create_worker(_results, job, _start_thread=False, _ignore_errors=True)
+        worker.yielded.connect(lambda result: self._receive(job, result))
+        worker.finished.connect(lambda: self._finish(job))
+        worker.aborted.connect(job.cancelled.set)
+        worker.start()
+
+    def _receive(self, job: Job, result: Any) -> None:
+        if job.cancelled.is_set() or self._closed:
+            return
+        try:
+            if isinstance(result, _Failure):
+                raise result.error
+            job.received(result)
+        except Exception as error:  # handed on to `ended`, which shows it
+            job.error = error
+            job.cancelled.set()
+
+    def _finish(self, job: Job) -> None:
+        self._running, following = None, self._next
+        self._next = None
+        if not self._closed:
+            ending: Ending = "cancelled" if job.cancelled.is_set() else "done"
+            job.ended("failed" if job.error is not None else ending, job.error)
+            if following is not None:
+                self._start(following)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """An error in the worker thread, on its way to the main thread."""
+
+    error: Exception
+
+
+def _results(job: Job) -> Generator[Any, None, None]:
+    """Yield the results of a job, and the error that ends it."""
+    try:
+        yield from job.work(job.cancelled.is_set)
+    except Exception as error:  # raised again in the main thread
+        yield _Failure(error)
