@@ -249,10 +249,11 @@ def _unanswered(request: Request, result: PlaneResult) -> list[str]:
 def _provenance(model: ModelSpec | Segmenter, job: Job) -> dict[str, object]:
     """Return what makes the labels reproducible, as plain values."""
     spec = getattr(model, "spec", model)
+    name = asdict(spec) if isinstance(spec, ModelSpec) else str(spec)
     return {
         "napari_fastsam": {
             "version": version("napari-fastsam"),
-            "model": asdict(spec) if isinstance(spec, ModelSpec) else type(spec).__name__,
+            "model": name,
             "job": asdict(job),
         }
     }

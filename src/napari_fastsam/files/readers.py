@@ -110,7 +110,9 @@ def read_image(path: Path, axes: str | None = None) -> Image:
 
 def _damaged(path: Path, complaint: str) -> ReadError:
     """Return the error for a file that cannot be decoded."""
-    return ReadError(message(f"a whole image in {path}", complaint, "save or copy the file again"))
+    return ReadError(
+        message(f"a whole image in {path}", complaint.rstrip("."), "save or copy the file again")
+    )
 
 
 def _read_tiff(path: Path) -> tuple[Any, str | None]:

@@ -1,0 +1,78 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_fastsam.files.inputs import find_images, stem
+
+
+@pytest.fixture
+def tree(tmp_path, monkeypatch):
+    """Images, other files and folders, in the working folder."""
+    for name in ("b.tif", "a.PNG", "notes.txt", ".hidden.png", "sub/a.png", "sub/deep/c.npy"):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    zarr.create_array(tmp_path / "images" / "d.zarr", data=np.zeros((4, 4), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def names(*patterns):
+    return [item.name for item in find_images(patterns)]
+
+
+def test_a_file_is_taken_as_it_is(tree):
+    (item,) = find_images(["images/notes.txt"])
+    assert (item.path, item.name) == (Path("images/notes.txt"), "notes")
+
+
+def test_a_folder_stands_for_the_images_directly_in_it(tree):
+    assert names("images") == ["a", "b", "d"]
+
+
+def test_a_glob_names_images_by_their_place_below_its_fixed_part(tree):
+    assert names("images/**/*.*") == ["a", "b", "d", "sub/a", "sub/deep/c"]
+    assert names("images/sub/*.png") == ["a"]
+    assert names(f"{tree}/images/s*/*.png") == ["sub/a"]
+
+
+def test_an_image_that_is_named_twice_comes_once(tree):
+    assert names("images/b.tif", "images") == ["b", "a", "d"]
+
+
+def test_a_zarr_folder_is_an_image(tree):
+    assert names("images/d.zarr") == ["d"]
+
+
+def test_a_file_whose_name_looks_like_a_glob_is_found(tree):
+    Path("scan[1].tif").touch()
+    assert names("scan[1].tif") == ["scan[1]"]
+
+
+@pytest.mark.parametrize("pattern", ["missing.tif", "images/*.jpg", "images/sub/deep/no*"])
+def test_what_stands_for_nothing_is_refused(tree, pattern):
+    with pytest.raises(FileNotFoundError, match=r"where there is nothing.*check the path"):
+        find_images(["images", pattern])
+
+
+def test_a_folder_without_images_is_refused(tree):
+    Path("empty").mkdir()
+    Path("empty/notes.txt").touch()
+    with pytest.raises(FileNotFoundError, match="'empty', where there is no such image"):
+        find_images(["empty"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.tif", "a"),
+        ("a.OME.TIF", "a"),
+        ("a.ome.zarr", "a"),
+        ("a.b.png", "a.b"),
+        ("plain", "plain"),
+    ],
+)
+def test_the_ending_is_not_part_of_a_name(name, expected):
+    assert stem(Path("folder") / name) == expected
