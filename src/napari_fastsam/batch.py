@@ -23,6 +23,7 @@ from napari_fastsam.pipeline import Request, build, run
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.report import FoundObject, Tally
 from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.tiling import Tiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -225,11 +226,7 @@ def _tiled(segmenter: Segmenter, image: Image, tile: Tile) -> Segmenter:
     if tile == "auto":
         size = getattr(getattr(segmenter, "spec", None), "image_size", None)
         side = size if size and max(image.axes.plane_shape) > 2 * size else "off"
-    if isinstance(side, str):
-        return segmenter
-    from napari_fastsam.tiling import Tiled
-
-    return Tiled(segmenter, size=side)
+    return segmenter if isinstance(side, str) else Tiled(segmenter, size=side, overlap=side // 5)
 
 
 def _unanswered(request: Request, result: PlaneResult) -> list[str]:

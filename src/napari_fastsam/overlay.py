@@ -106,5 +106,8 @@ def _rim(cover: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """Return the part of a soft mask that is within `width` pixels of its edge."""
     from scipy.ndimage import distance_transform_edt
 
-    depth = distance_transform_edt(cover > 0.5)
-    return np.asarray(cover * np.clip(width + 0.5 - depth, 0, 1), np.float32)
+    inside = cover > 0.5
+    if inside.all():  # the object is the whole image: nothing to measure a distance to
+        return np.zeros_like(cover)
+    depth = distance_transform_edt(inside)  # 1 for the outermost pixels
+    return np.asarray(cover * np.clip(width + 1 - depth, 0, 1), np.float32)

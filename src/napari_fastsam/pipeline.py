@@ -234,7 +234,10 @@ def run(
                 linker.reset()
             series = index[:-1]
             numbers = linker.push(labels)
-        by_label = {int(numbers[n]): float(score) for n, score in enumerate(scores, 1)}
+        # The linker does not number what cleanup removed: 0, or beyond the last label.
+        by_label = {
+            int(n): float(score) for n, score in zip(numbers[1:], scores, strict=False) if n
+        }
         yield PlaneResult(index, candidates, selection, numbers[labels], by_label)
 
 
