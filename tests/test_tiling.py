@@ -1,0 +1,236 @@
+"""Planes larger than the network sees."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from conftest import BlobSegmenter
+from napari_fastsam import Instances, Segmenter, Tiled
+from napari_fastsam._seams import Look, Window, merge
+from napari_fastsam.tiling import enlarged, shrunk, windows
+
+
+def image_of(mask: np.ndarray) -> np.ndarray:
+    return np.repeat(np.where(mask, 255, 0).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def boxes(shape: tuple[int, int], *corners: tuple[int, int, int, int]) -> np.ndarray:
+    mask = np.zeros(shape, bool)
+    for top, left, bottom, right in corners:
+        mask[top:bottom, left:right] = True
+    return mask
+
+
+def masks(found: Instances) -> set[tuple[bytes, tuple[int, ...]]]:
+    """The objects as a set: tight box and pixels."""
+    objects = set()
+    for n in range(len(found)):
+        canvas = np.zeros(found.shape, bool)
+        top, left, bottom, right = found.bboxes[n]
+        canvas[top:bottom, left:right] = found.mask(n)
+        objects.add((np.packbits(canvas).tobytes(), canvas.shape))
+    assert len(objects) == len(found), "an object was found twice"
+    return objects
+
+
+def look(window: tuple[int, int, int, int], *corners, shape=(40, 60), scores=None, coarse=False):
+    found = [boxes(shape, corner) for corner in corners]
+    return Look(Window(*window), Instances.from_masks(shape, found, scores=scores), coarse)
+
+
+LEFT, RIGHT = (0, 0, 40, 40), (0, 20, 40, 60)
+
+
+def test_it_is_a_segmenter(blobs: BlobSegmenter) -> None:
+    assert isinstance(Tiled(blobs), Segmenter)
+
+
+def test_planes_of_one_tile_go_straight_through(blobs: BlobSegmenter) -> None:
+    found = Tiled(blobs, size=64, overlap=8).segment(image_of(boxes((64, 50), (2, 2, 9, 9))))
+    assert blobs.shapes == [(64, 50, 3)]
+    assert len(found) == 1
+
+
+def test_every_tile_is_looked_at_and_the_whole_once_more(blobs: BlobSegmenter) -> None:
+    image = image_of(np.zeros((100, 150), bool))
+    assert len(Tiled(blobs, size=64, overlap=8).segment(image)) == 0
+    assert blobs.shapes == [(64, 64, 3)] * 6 + [(34, 50, 3)]
+
+
+def test_without_the_whole_only_tiles_are_looked_at(blobs: BlobSegmenter) -> None:
+    Tiled(blobs, size=64, overlap=8, whole=False).segment(image_of(np.zeros((100, 64), bool)))
+    assert blobs.shapes == [(64, 64, 3)] * 2
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(4, 64), st.data())
+def test_tiles_cover_the_plane_and_overlap_enough(
+    height: int, width: int, size: int, data: st.DataObject
+) -> None:
+    overlap = data.draw(st.integers(2, size // 2))
+    tiles = windows((height, width), size, overlap)
+    covered = np.zeros((height, width), bool)
+    for top, left, bottom, right in tiles:
+        assert (bottom - top, right - left) == (min(size, height), min(size, width))
+        covered[top:bottom, left:right] = True
+    assert covered.all()
+    for low, high in ((0, 2), (1, 3)):
+        spans = sorted({(tile[low], tile[high]) for tile in tiles})
+        assert all(a[1] - b[0] >= overlap for a, b in pairwise(spans))
+
+
+def test_an_object_that_crosses_four_tiles_is_found_once_and_whole(blobs: BlobSegmenter) -> None:
+    mask = boxes((100, 100), (20, 20, 80, 80), (2, 2, 6, 6))
+    found = Tiled(blobs, size=56, overlap=12, whole=False).segment(image_of(mask))
+    assert masks(found) == masks(BlobSegmenter().segment(image_of(mask)))
+    assert blobs.calls == 4
+
+
+def test_pieces_that_meet_only_outside_a_tile_are_one_object(blobs: BlobSegmenter) -> None:
+    ring = boxes((100, 100), (10, 10, 90, 90)) & ~boxes((100, 100), (16, 16, 84, 84))
+    found = Tiled(blobs, size=40, overlap=8, whole=False).segment(image_of(ring))
+    assert masks(found) == masks(BlobSegmenter().segment(image_of(ring)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    arrays.arrays(bool, st.tuples(st.integers(1, 40), st.integers(1, 40))),
+    st.integers(6, 16),
+    st.integers(2, 3),
+)
+def test_tiled_equals_untiled_on_random_blobs(mask: np.ndarray, size: int, overlap: int) -> None:
+    image = image_of(mask)
+    found = Tiled(BlobSegmenter(), size=size, overlap=overlap, whole=False).segment(image)
+    assert masks(found) == masks(BlobSegmenter().segment(image))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 110), st.integers(0, 140), st.integers(1, 12), st.integers(1, 12)),
+        max_size=40,
+    )
+)
+def test_tiled_equals_untiled_on_objects_smaller_than_the_overlap(
+    corners: list[tuple[int, int, int, int]],
+) -> None:
+    mask = boxes((120, 150), *((r, c, r + h, c + w) for r, c, h, w in corners))
+    found = Tiled(BlobSegmenter(), size=64, overlap=26, whole=False).segment(image_of(mask))
+    assert masks(found) == masks(BlobSegmenter().segment(image_of(mask)))
+
+
+def test_the_look_at_the_whole_doubles_nothing_that_the_tiles_make_up() -> None:
+    mask = boxes((200, 200), (12, 12, 170, 150), (180, 10, 190, 20))
+    found = Tiled(BlobSegmenter(), size=64, overlap=16).segment(image_of(mask))
+    assert masks(found) == masks(BlobSegmenter().segment(image_of(mask)))
+
+
+class Shortsighted(BlobSegmenter):
+    """Finds nothing that fills more than half of what it is shown."""
+
+    def segment(self, image: np.ndarray) -> Instances:
+        found = super().segment(image)
+        return found[found.areas < image.shape[0] * image.shape[1] / 2]
+
+
+def test_the_look_at_the_whole_adds_what_is_larger_than_a_tile() -> None:
+    mask = boxes((200, 200), (20, 20, 140, 140), (180, 10, 190, 20))
+    image = image_of(mask)
+    tiles_only = Tiled(Shortsighted(), size=64, overlap=16, whole=False).segment(image)
+    assert masks(BlobSegmenter().segment(image)) != masks(tiles_only)
+    found = Tiled(Shortsighted(), size=64, overlap=16).segment(image)
+    assert masks(found) == masks(BlobSegmenter().segment(image))
+
+
+def test_a_piece_is_dropped_where_another_tile_holds_the_whole() -> None:
+    whole, piece = (5, 22, 20, 50), (5, 22, 20, 40)
+    found = merge([look(LEFT, piece), look(RIGHT, whole)], (40, 60))
+    assert found.bboxes.tolist() == [list(whole)]
+
+
+def test_pieces_are_united_with_the_mean_score_by_area() -> None:
+    pieces = [look(LEFT, (5, 10, 15, 40), scores=[0.9]), look(RIGHT, (5, 20, 15, 60), scores=[0.2])]
+    found = merge(pieces, (40, 60))
+    assert found.bboxes.tolist() == [[5, 10, 15, 60]]
+    assert found.scores[0] == pytest.approx((300 * 0.9 + 400 * 0.2) / 700)
+
+
+def test_of_two_views_of_an_object_the_better_one_stays() -> None:
+    looks = [look(LEFT, (5, 25, 15, 35), scores=[0.4]), look(RIGHT, (5, 24, 15, 35), scores=[0.7])]
+    found = merge(looks, (40, 60))
+    assert found.bboxes.tolist() == [[5, 24, 15, 35]]
+    assert found.scores == pytest.approx([0.7])
+
+
+def test_nested_objects_stay_apart_at_a_seam() -> None:
+    cell, nucleus = (5, 10, 35, 60), (15, 25, 25, 35)
+    found = merge(
+        [look(LEFT, (5, 10, 35, 40), nucleus), look(RIGHT, (5, 20, 35, 60), nucleus)], (40, 60)
+    )
+    assert sorted(found.bboxes.tolist()) == sorted([list(cell), list(nucleus)])
+
+
+def test_touching_objects_stay_apart_at_a_seam() -> None:
+    upper, lower = (0, 10, 20, 60), (20, 10, 40, 60)
+    looks = [look(LEFT, *((r0, 10, r1, 40) for r0, _, r1, _ in (upper, lower)))]
+    looks += [look(RIGHT, *((r0, 20, r1, 60) for r0, _, r1, _ in (upper, lower)))]
+    assert sorted(merge(looks, (40, 60)).bboxes.tolist()) == [list(upper), list(lower)]
+
+
+def test_a_piece_that_the_tile_in_full_view_of_it_did_not_find_is_dropped() -> None:
+    looks = [look(LEFT, (5, 25, 15, 40)), look(RIGHT, (20, 50, 30, 58))]
+    assert merge(looks, (40, 60)).bboxes.tolist() == [[20, 50, 30, 58]]
+
+
+def test_the_best_comes_first() -> None:
+    looks = [look(LEFT, (0, 0, 5, 5), scores=[0.3]), look(RIGHT, (0, 50, 5, 55), scores=[0.8])]
+    assert merge(looks, (40, 60)).scores == pytest.approx([0.8, 0.3])
+
+
+@given(
+    arrays.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3))),
+    st.integers(1, 7),
+)
+def test_a_shrunk_image_holds_the_means_of_its_blocks(image: np.ndarray, factor: int) -> None:
+    small = shrunk(image, factor)
+    for row, col in np.ndindex(small.shape[:2]):
+        block = image[row * factor : (row + 1) * factor, col * factor : (col + 1) * factor]
+        assert np.abs(small[row, col] - block.mean((0, 1))).max() <= 0.5 + 1e-9
+
+
+def test_enlarged_objects_are_made_of_blocks_inside_the_plane() -> None:
+    small = Instances.from_labels(np.array([[1, 1, 0], [0, 1, 2]]))
+    expected = np.kron(small.to_labels(), np.ones((4, 4), int))[:7, :10]
+    assert (enlarged(small, 4, (7, 10)).to_labels() == expected).all()
+
+
+def test_the_spec_names_the_segmenter_and_the_tiling(blobs: BlobSegmenter) -> None:
+    specs = {
+        Tiled(blobs).spec,
+        Tiled(blobs, size=512).spec,
+        Tiled(blobs, overlap=64).spec,
+        Tiled(blobs, whole=False).spec,
+    }
+    assert len(specs) == 4
+    assert Tiled(BlobSegmenter()).spec in specs
+
+
+@pytest.mark.parametrize("options", [{"overlap": 1}, {"size": 100, "overlap": 60}, {"size": 0}])
+def test_tiles_that_cannot_overlap_as_asked_are_refused(options: dict, blobs) -> None:
+    with pytest.raises(ValueError, match=r"Expected .*Got size=.*To fix it: "):
+        Tiled(blobs, **options)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))],
+    ids=["grey", "RGBA", "floats"],
+)
+def test_images_not_yet_8_bit_rgb_are_refused(image: np.ndarray, blobs) -> None:
+    with pytest.raises(ValueError, match=r"\(H, W, 3\), uint8.*to_rgb"):
+        Tiled(blobs).segment(image)
