@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -116,3 +117,21 @@ def nano_file(
     path = tmp_path_factory.mktemp("nano") / "nano.pt"
     torch.save(published(nano), path)
     return path
+
+
+@pytest.fixture
+def refused(cache: Path) -> Callable[[Path, str], None]:
+    """``refused(path, told)``: loading gives one clear error of three parts and keeps nothing."""
+    from napari_fastsam.models.checkpoint import CheckpointError, load_checkpoint
+
+    def check(path: Path, told: str) -> None:
+        with pytest.raises(CheckpointError) as caught:
+            load_checkpoint(path)
+        message = str(caught.value)
+        assert re.search(told, message), message
+        pattern = rf"{re.escape(str(path))}: Expected [^\n]+, but [^\n]+\. [A-Z][^\n]+\."
+        assert re.fullmatch(pattern, message, re.ASCII), message
+        assert message.count("Expected ") == 1
+        assert not cache.exists()
+
+    return check
