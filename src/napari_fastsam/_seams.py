@@ -76,9 +76,9 @@ def merge(looks: Sequence[Look], shape: tuple[int, int]) -> Instances:
     seams = [seam for seam in seams if alive[seam.first] and alive[seam.second]]
     _drop_unconfirmed(alive, parts, seams)
     groups = _groups(parts, seams, alive)
-    merged = Instances.concatenate(
-        [Instances.empty(shape), *(_united(parts.found[group]) for group in groups)]
-    )
+    single = [group[0] for group in groups if len(group) == 1]
+    united = [_united(found[group]) for group in groups[len(single) :]]
+    merged = Instances.concatenate([found[single], *united])
     for coarse in large:
         merged = _with_large(merged, coarse, parts, groups)
     return merged[np.argsort(-merged.scores, kind="stable")]
@@ -185,7 +185,7 @@ def _drop_unconfirmed(alive: NDArray[np.bool_], parts: _Parts, seams: list[_Seam
 
 
 def _groups(parts: _Parts, seams: list[_Seam], alive: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
-    """Return the candidates that stay, those that are pieces of one object together."""
+    """Return the candidates that stay: first each on its own, then the pieces of each object."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -196,13 +196,12 @@ def _groups(parts: _Parts, seams: list[_Seam], alive: NDArray[np.bool_]) -> list
     group = connected_components(graph, directed=False)[1][alive]
     order = np.argsort(group, kind="stable")
     members = np.flatnonzero(alive)[order]
-    return np.split(members, np.flatnonzero(np.diff(group[order])) + 1) if len(members) else []
+    groups = np.split(members, np.flatnonzero(np.diff(group[order])) + 1) if len(members) else []
+    return sorted(groups, key=lambda group: len(group) > 1)
 
 
 def _united(pieces: Instances) -> Instances:
     """Return the union of pieces; its score is their mean, weighted by area."""
-    if len(pieces) == 1:
-        return pieces
     count, bbox = _stacked(pieces)
     score = np.average(pieces.scores, weights=pieces.areas)
     return Instances.from_masks(pieces.shape, [count > 0], [bbox], [score])
@@ -227,8 +226,6 @@ def _view(
 
 def _is_closed(pieces: Instances, cut: NDArray[np.bool_]) -> bool:
     """Return whether each end of a piece that a tile cuts off goes on in another piece."""
-    if not cut.any():
-        return True
     count, bbox = _stacked(pieces)
     for n, side in zip(*np.nonzero(cut), strict=True):
         end = _STRIPS[side]
@@ -245,9 +242,11 @@ def _with_large(
 
     What the tiles saw of such an object goes.
     """
-    iou = merged.iou(coarse)
-    closed = np.array([_is_closed(parts.found[g], parts.cut[g]) for g in groups], bool)
-    extra = ~(closed & (iou >= _AGREEMENT)).any(1)
+    same = merged.iou(coarse) >= _AGREEMENT
+    closed = np.array([not parts.cut[group].any() for group in groups], bool)
+    for n in np.flatnonzero(~closed):
+        closed[n] = _is_closed(parts.found[groups[n]], parts.cut[groups[n]])
+    extra = ~(closed & same).any(1)
     shared = parts.found.overlaps(coarse)
     in_view = coarse.overlaps(parts.windows).T[:, parts.tile]
     fragment = shared >= _AGREEMENT * (in_view + parts.found.areas - shared)

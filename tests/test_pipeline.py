@@ -1,0 +1,311 @@
+"""From an array to labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import BlobSegmenter
+from napari_fastsam import (
+    CandidateCache,
+    Cleanup,
+    Instances,
+    ModelSpec,
+    PlaneAxes,
+    Prompts,
+    Request,
+    Segmenter,
+    Tiled,
+    run,
+    segment_stack,
+)
+from napari_fastsam.pipeline import build
+
+SHAPE = (24, 32)
+LEFT, RIGHT, LOW = (slice(2, 8), slice(2, 9)), (slice(2, 8), slice(20, 28)), (16, 10)
+
+
+def plane(*where: Any) -> np.ndarray:
+    image = np.zeros(SHAPE, np.uint8)
+    for at in where:
+        image[at] = 200
+    return image
+
+
+@pytest.fixture
+def stack() -> np.ndarray:
+    return np.stack([plane(LEFT, RIGHT), plane(RIGHT), plane(LEFT, RIGHT)])
+
+
+class Recorder:
+    """A lazy array that writes down what is read of it."""
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = data
+        self.shape, self.dtype, self.ndim = data.shape, data.dtype, data.ndim
+        self.reads: list[tuple[Any, ...]] = []
+
+    def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+        self.reads.append(key)
+        return self.data[key]
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise AssertionError("the whole array was read")
+
+
+def test_everything_of_every_plane_is_labelled(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    labels = segment_stack(stack, blobs, axes="ZYX", link=False)
+    assert labels.dtype == np.uint32
+    assert ((labels > 0) == (stack > 0)).all()
+    assert [int(part.max()) for part in labels] == [2, 1, 2]
+    assert blobs.calls == 3
+
+
+def test_linked_objects_have_one_label_through_z(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    labels = segment_stack(stack, blobs)
+    left, right = labels[0, 4, 4], labels[0, 4, 22]
+    assert left != right
+    assert (labels[stack > 0] > 0).all()
+    assert (labels[:, 4, 22] == right).all()
+    assert labels[:, 4, 4].tolist() == [left, 0, left]
+
+
+def test_linking_starts_anew_in_every_series(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    labels = segment_stack(np.stack([stack, stack]), blobs, axes="TZYX")
+    first, second = (set(np.unique(part[part > 0])) for part in labels)
+    assert len(first) == len(second) == 2
+    assert not first & second
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "YXZ", "YZX", "XYZ", "ZXY", "TZYXC", "CZYX", "YXS", "XY"])
+def test_labels_lie_where_the_axes_say(axes: str, blobs: BlobSegmenter) -> None:
+    sizes = {"Y": 24, "X": 32, "Z": 3, "T": 2, "C": 3, "S": 3}
+    image = np.zeros([sizes[letter] for letter in axes], np.uint8)
+    place = {"Y": slice(3, 9), "X": slice(12, 25)}
+    image[tuple(place.get(letter, slice(None)) for letter in axes)] = 200
+    labels = segment_stack(image, blobs, axes=axes, link=False)
+    channel = next((n for n, letter in enumerate(axes) if letter in "CS"), None)
+    expected = image > 0 if channel is None else (image > 0).any(channel)
+    assert labels.shape == expected.shape
+    assert ((labels > 0) == expected).all()
+    assert set(blobs.shapes) == {(24, 32, 3)}
+
+
+def test_a_lazy_array_is_read_one_plane_at_a_time(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    lazy = Recorder(stack)
+    results = run(Request(data=lazy), blobs)
+    for n in range(3):
+        next(results)
+        assert len(lazy.reads) == n + 1
+        assert lazy.reads[-1] == (n, slice(None), slice(None))
+
+
+def test_cached_planes_are_neither_read_nor_segmented_again(
+    stack: np.ndarray, blobs: BlobSegmenter
+) -> None:
+    cache = CandidateCache()
+    lazy = Recorder(stack)
+    for _ in range(3):
+        results = list(run(Request(data=lazy, key="stack"), blobs, cache=cache))
+        assert [len(result.candidates) for result in results] == [2, 1, 2]
+    assert blobs.calls == len(lazy.reads) == len(cache) == 3
+
+
+def test_another_model_or_key_is_another_entry(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    cache = CandidateCache()
+    for key, model in (("a", blobs), ("b", blobs), ("a", Tiled(blobs)), ("a", Tiled(blobs))):
+        list(run(Request(data=stack, key=key), model, cache=cache))
+    assert blobs.calls == len(cache) == 9
+
+
+def test_without_a_key_nothing_is_cached(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    cache = CandidateCache()
+    for _ in range(2):
+        list(run(Request(data=stack), blobs, cache=cache))
+    assert len(cache) == 0
+    assert blobs.calls == 6
+
+
+def test_the_cache_forgets_what_was_used_longest_ago() -> None:
+    objects = Instances.from_labels(np.ones((10, 10), int))
+    cache = CandidateCache(max_bytes=2 * objects.nbytes)
+    cache.put("a", objects)
+    cache.put("b", objects)
+    assert cache.get("a") is objects
+    cache.put("c", objects)
+    assert cache.get("b") is None
+    assert cache.get("a") is cache.get("c") is objects
+    assert cache.nbytes == 2 * objects.nbytes
+
+
+def test_a_plane_put_twice_counts_once_and_clear_forgets_all() -> None:
+    objects = Instances.from_labels(np.ones((10, 10), int))
+    cache = CandidateCache()
+    cache.put("a", objects)
+    cache.put("a", objects)
+    assert (len(cache), cache.nbytes) == (1, objects.nbytes)
+    cache.clear()
+    assert (len(cache), cache.nbytes, cache.get("a")) == (0, 0, None)
+
+
+def test_a_plane_larger_than_the_cache_is_kept_until_the_next() -> None:
+    objects = Instances.from_labels(np.ones((10, 10), int))
+    cache = CandidateCache(max_bytes=1)
+    cache.put("a", objects)
+    assert cache.get("a") is objects
+    cache.put("b", objects)
+    assert cache.get("a") is None
+
+
+def test_cancelling_keeps_the_planes_that_are_done(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    done = []
+    for result in run(Request(data=stack), blobs, cancelled=lambda: len(done) == 2):
+        done.append(result)
+    assert [result.index for result in done] == [(0,), (1,)]
+    assert blobs.calls == 2
+    assert all(result.labels.any() for result in done)
+
+
+def test_prompts_number_labels_through_the_planes(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    prompts = {
+        (2,): Prompts(points=[(4, 4)]),
+        (0,): Prompts(points=[(4, 22), LOW, (4, 4)]),
+    }
+    results = list(run(Request(data=stack, prompts=prompts), blobs))
+    assert [result.index for result in results] == [(0,), (2,)]
+    first, last = (result.labels for result in results)
+    assert (first[4, 22], first[LOW], first[4, 4]) == (1, 0, 3)
+    assert np.unique(last).tolist() == [0, 4]
+    assert last[4, 4] == 4
+    assert results[0].selection is not None
+    assert results[0].selection.unanswered.tolist() == [1]
+    assert blobs.calls == 2
+
+
+def test_prompts_read_from_the_cache_need_no_network(
+    stack: np.ndarray, blobs: BlobSegmenter
+) -> None:
+    cache = CandidateCache()
+    for point in ((4, 4), (4, 22), LOW):
+        request = Request(data=stack, key="stack", prompts={(0,): Prompts(points=[point])})
+        (result,) = run(request, blobs, cache=cache)
+        assert result.labels[point] == (point != LOW)
+    assert blobs.calls == 1
+
+
+def test_only_the_planes_asked_for_are_looked_at(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    results = list(run(Request(data=stack, indices=((2,), (0,))), blobs))
+    assert [result.index for result in results] == [(2,), (0,)]
+    assert blobs.calls == 2
+
+
+def test_a_single_image_is_one_plane_without_a_number(blobs: BlobSegmenter) -> None:
+    (result,) = run(Request(data=plane(LEFT), link=True), blobs)
+    assert result.index == ()
+    assert result.labels[4, 4] == 1
+
+
+class Scored(BlobSegmenter):
+    """Scores the objects 0.9, 0.6, 0.3 and so on, from the top left."""
+
+    def segment(self, image: np.ndarray) -> Instances:
+        found = super().segment(image)
+        scores = 0.9 - 0.3 * np.arange(len(found))
+        masks = [found.mask(n) for n in range(len(found))]
+        return Instances.from_masks(found.shape, masks, found.bboxes, scores)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_scores_are_those_of_the_labels(stack: np.ndarray, link: bool) -> None:
+    for result in run(Request(data=stack[1:], link=link), Scored()):
+        assert set(result.scores) == set(np.unique(result.labels)) - {0}
+        at = {result.labels[4, 4]: 4, result.labels[4, 22]: 22}
+        expected = [0.9, 0.6] if len(result.scores) == 2 else [0.9]
+        ordered = sorted(result.scores, key=lambda label: at[label])
+        assert [result.scores[label] for label in ordered] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_cleanup_may_remove_the_last_object(link: bool) -> None:
+    image = plane((slice(2, 10), slice(2, 10)))
+    image[20, 20] = 200
+    request = Request(data=image, link=link, cleanup=Cleanup(min_area=5))
+    (result,) = run(request, Scored())
+    assert np.unique(result.labels).tolist() == [0, 1]
+    assert result.scores[1] == pytest.approx(0.9)
+
+
+def test_confidence_and_area_filter_what_is_found(stack: np.ndarray) -> None:
+    (result,) = run(Request(data=stack[0], confidence=0.7), Scored())
+    assert result.labels[4, 4]
+    assert not result.labels[4, 22]
+    (result,) = run(Request(data=stack[0], min_area=45), Scored())
+    assert not result.labels[4, 4]
+    assert result.labels[4, 22]
+    (result,) = run(Request(data=stack[0], max_area=45), Scored())
+    assert result.labels[4, 4]
+    assert not result.labels[4, 22]
+    assert len(result.candidates) == 2
+
+
+def test_progress_counts_the_planes(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    steps = []
+    segment_stack(stack, blobs, progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_spec_is_built_once_and_only_when_needed(
+    stack: np.ndarray, blobs: BlobSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = []
+
+    def made(model: ModelSpec | Segmenter) -> Segmenter:
+        built.append(model)
+        return blobs
+
+    monkeypatch.setattr("napari_fastsam.pipeline.build", made)
+    cache, spec = CandidateCache(), ModelSpec()
+    for _ in range(2):
+        list(run(Request(data=stack, key="stack"), spec, cache=cache))
+    assert built == [spec]
+    assert blobs.calls == 3
+
+
+def test_a_segmenter_is_used_as_it_is(blobs: BlobSegmenter) -> None:
+    assert build(blobs) is blobs
+
+
+@pytest.mark.parametrize(
+    ("options", "arrived"),
+    [
+        ({"indices": ((3,),)}, r"\[\(3,\)\]"),
+        ({"indices": ((-1,), (0,))}, r"\[\(-1,\)\]"),
+        ({"prompts": {(0, 0): Prompts(points=[(1, 1)])}}, r"\[\(0, 0\)\]"),
+    ],
+    ids=["beyond", "negative", "too many axes"],
+)
+def test_planes_that_are_not_there_are_refused(
+    stack: np.ndarray, options: dict[str, Any], arrived: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"Expected .*\(3,\).*Got {arrived}.*To fix it: "):
+        Request(data=stack, **options)
+
+
+@pytest.mark.parametrize("axes", ["ZY", "ZZYX", "TZYX", "ABC"])
+def test_axes_that_do_not_fit_are_refused(stack: np.ndarray, axes: str, blobs) -> None:
+    with pytest.raises(ValueError, match=rf"Expected .*Got axes '{axes}'.*To fix it: "):
+        segment_stack(stack, blobs, axes=axes)
+    assert blobs.calls == 0
+
+
+def test_the_layout_is_what_was_given_or_guessed(stack: np.ndarray) -> None:
+    assert Request(data=stack).layout == PlaneAxes("ZYX", stack.shape)
+    given = PlaneAxes("TYX", stack.shape)
+    assert Request(data=stack, axes=given).layout is given
+
+
+def test_complex_planes_are_refused(blobs: BlobSegmenter) -> None:
+    with pytest.raises(TypeError, match=r"Expected .*complex"):
+        segment_stack(np.zeros((2, 8, 8), complex), blobs)
