@@ -1,0 +1,146 @@
+"""A run of training: when it is interrupted, where it goes on, and when it ends."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_fastsam._checks import fail_if, message
+from napari_fastsam.models._files import whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from napari_fastsam.models.scenes import Scene
+    from napari_fastsam.models.trainer import Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Parameters
+    ----------
+    step, steps
+        Steps done, and how many there are to be.
+    epoch, epochs
+        Whole epochs done, of how many.
+    loss
+        Of the last step.
+    validation_loss
+        After the last whole epoch; ``None`` before the first, or without validation.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    epochs: int
+    loss: float
+    validation_loss: float | None
+
+
+class Run:
+    """A trainer's way through its epochs, with its state on disk after each.
+
+    Parameters
+    ----------
+    trainer
+        What learns.
+    file
+        Where the state is kept until the run ends.
+    fingerprint
+        Of everything that the run depends on; a state with another one is not gone on with.
+    patience
+        Epochs without a lower validation loss after which the run ends.
+    """
+
+    def __init__(self, trainer: Trainer, file: Path, fingerprint: str, patience: int) -> None:
+        self.trainer = trainer
+        self.losses: list[float] = []
+        self.best: dict[str, Tensor] = trainer.averaged
+        self._file, self._fingerprint, self._patience = file, fingerprint, patience
+
+    @property
+    def epochs_done(self) -> int:
+        """Whole epochs behind us."""
+        return self.trainer.step_count // self.trainer.steps_per_epoch
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or nothing has improved for long."""
+        waited = len(self.losses) - self._best_epoch - 1 if self.losses else 0
+        return self.epochs_done >= self.trainer.recipe.epochs or waited >= self._patience
+
+    def epoch(
+        self, validation: Sequence[Scene], progress: Callable[[Progress], None] | None
+    ) -> None:
+        """Learn for one epoch, validate, and keep the state."""
+        trainer = self.trainer
+        for _ in range(trainer.steps_per_epoch):
+            loss = trainer.step()
+            if progress is not None:
+                progress(self._progress(loss))
+        if validation:
+            self.losses.append(trainer.validate(validation))
+        if not validation or self._best_epoch == len(self.losses) - 1:
+            self.best = trainer.averaged
+        state = {
+            "fingerprint": self._fingerprint,
+            "trainer": trainer.state(),
+            "losses": self.losses,
+            "best": self.best,
+        }
+        with whole_file(self._file) as partial:
+            torch.save(state, partial)
+
+    def resume(self) -> None:
+        """Go on where the file says, if there is one.
+
+        Raises
+        ------
+        ValueError
+            If it is damaged or another run's.
+        """
+        if not self._file.is_file():
+            return
+        remedy = "delete it, or train with resume=False, to begin anew"
+        expected = f"the state of this run in {self._file}"
+        try:
+            state: dict[str, Any] = torch.load(self._file, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ValueError(message(expected, f"a damaged file ({reason})", remedy)) from error
+        fail_if(
+            state.get("fingerprint") != self._fingerprint,
+            expected,
+            "that of a run with other images, another first model or other settings",
+            remedy,
+        )
+        self.trainer.restore(state["trainer"])
+        self.losses, self.best = state["losses"], state["best"]
+
+    def end(self) -> None:
+        """Delete the file: there is nothing to go on with."""
+        self._file.unlink(missing_ok=True)
+
+    @property
+    def _best_epoch(self) -> int:
+        return min(range(len(self.losses)), key=self.losses.__getitem__)
+
+    def _progress(self, loss: float) -> Progress:
+        """Return how far the run is."""
+        trainer = self.trainer
+        return Progress(
+            step=trainer.step_count,
+            steps=trainer.recipe.epochs * trainer.steps_per_epoch,
+            epoch=self.epochs_done,
+            epochs=trainer.recipe.epochs,
+            loss=loss,
+            validation_loss=self.losses[-1] if self.losses else None,
+        )
