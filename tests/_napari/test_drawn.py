@@ -97,7 +97,7 @@ def test_polarity_is_read_as_people_write_it():
 
 
 def test_unknown_polarity_is_refused():
-    with pytest.raises(ValueError, match="Expected.*'maybe'.*features"):
+    with pytest.raises(ValueError, match=r"Expected.*'maybe'.*features"):
         polarity_of(["+", "maybe"])
 
 

@@ -25,7 +25,7 @@ def full(crop):
 )
 def test_box_covers_the_pixels_whose_centres_it_holds(rows, columns):
     low = np.array([rows[0], columns[0]])
-    high = low + (rows[1], columns[1])
+    high = low + np.array([rows[1], columns[1]])
     box = box_of(rectangle(low - 0.5, high - 0.5), PLANE)
     assert box == (*low, *np.minimum(high, PLANE))
 

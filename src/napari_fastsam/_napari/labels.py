@@ -131,7 +131,7 @@ class LabelWriter:
         before = self._axes.read(self.labels.data, result.index)
         window = _window(result.labels, whole=self.existing == "clear")
         old, new = before[window], result.labels[window]
-        areas = np.bincount(new.ravel())
+        areas = np.bincount(new.ravel(), minlength=1)
         wanted = areas > 0
         wanted[0] = False
         total = int(np.count_nonzero(wanted))

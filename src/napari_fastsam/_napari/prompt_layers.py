@@ -25,7 +25,7 @@ def points_layer(image: Image, plane_shape: tuple[int, int]) -> Points:
     import pandas as pd
     from napari.layers import Points
 
-    layer = Points(
+    return Points(
         ndim=image.ndim,
         name=f"{image.name} points",
         features={"polarity": pd.Categorical([], categories=list(POLARITY_COLOURS))},
@@ -36,15 +36,13 @@ def points_layer(image: Image, plane_shape: tuple[int, int]) -> Points:
         size=_mark(plane_shape),
         **_transform(image),
     )
-    layer.mode = "add"
-    return layer
 
 
 def shapes_layer(image: Image, plane_shape: tuple[int, int]) -> Shapes:
     """Return an empty Shapes layer on an image, ready for a first box."""
     from napari.layers import Shapes
 
-    layer = Shapes(
+    return Shapes(
         ndim=image.ndim,
         name=f"{image.name} shapes",
         face_color="transparent",
@@ -52,8 +50,6 @@ def shapes_layer(image: Image, plane_shape: tuple[int, int]) -> Shapes:
         edge_width=_mark(plane_shape) / 5,
         **_transform(image),
     )
-    layer.mode = "add_rectangle"
-    return layer
 
 
 def _mark(plane_shape: tuple[int, int]) -> float:

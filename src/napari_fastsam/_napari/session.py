@@ -116,7 +116,7 @@ class Session:
     def is_gone(self, asked: Run) -> bool:
         """Whether a layer of a run has left the viewer."""
         present = list(self._viewer.layers)
-        return any(layer not in present for layer in (asked.image, asked.labels or asked.image))
+        return asked.image not in present or asked.labels not in (None, *present)
 
     def _receive(self, asked: Run, job: Job, result: PlaneResult, seconds: float) -> None:
         """Write what was found on a plane, unless its layers have left."""

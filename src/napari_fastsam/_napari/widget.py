@@ -69,13 +69,13 @@ class FastSamWidget(Form):
 
     def new_points(self) -> None:
         """Make a Points layer on the image, ready for clicks, and choose it."""
-        self._add_prompt_layer(points_layer, self.points)
+        self._add_prompt_layer(points_layer, self.points, "add")
 
     def new_shapes(self) -> None:
         """Make a Shapes layer on the image, ready for boxes, and choose it."""
-        self._add_prompt_layer(shapes_layer, self.shapes)
+        self._add_prompt_layer(shapes_layer, self.shapes, "add_rectangle")
 
-    def _add_prompt_layer(self, make: Callable[..., Layer], box: ComboBox) -> None:
+    def _add_prompt_layer(self, make: Callable[..., Layer], box: ComboBox, mode: str) -> None:
         image = self.image.value
         if image is None:
             self.status.say(words.NO_IMAGE)
@@ -87,6 +87,7 @@ class FastSamWidget(Form):
             return
         layer = make(image, plane_shape)
         self.viewer.add_layer(layer)
+        layer.mode = mode  # adding resets it
         box.value = layer
 
     def _start(self, *, everything: bool) -> None:

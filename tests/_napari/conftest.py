@@ -1,0 +1,63 @@
+"""What the tests of the viewer's side share: an image of known objects, and a docked widget."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fastsam import Instances
+from napari_fastsam._napari.widget import FastSamWidget
+from napari_fastsam.pipeline import PlaneResult
+
+OBJECTS = {
+    1: (slice(5, 15), slice(6, 20)),
+    2: (slice(20, 34), slice(50, 70)),
+    3: (slice(36, 56), slice(8, 24)),
+}
+"""Where the objects of a plane of 60 x 80 are, by their number in reading order."""
+
+CENTRES = {1: (10, 12), 2: (27, 60), 3: (45, 16)}
+
+
+@pytest.fixture
+def plane() -> np.ndarray:
+    """(60, 80) uint8: three bright rectangles."""
+    image = np.full((60, 80), 10, np.uint8)
+    for where in OBJECTS.values():
+        image[where] = 200
+    return image
+
+
+@pytest.fixture
+def stack(plane: np.ndarray) -> np.ndarray:
+    """(4, 60, 80) uint8: the plane, without object n + 1 on plane n."""
+    images = np.stack([plane] * 4)
+    for n, where in OBJECTS.items():
+        images[(n - 1, *where)] = 10
+    return images
+
+
+@pytest.fixture
+def result():
+    """Make the result of a plane from its labels."""
+
+    def make(labels: np.ndarray, index: tuple[int, ...] = ()) -> PlaneResult:
+        labels = np.asarray(labels, np.uint32)
+        return PlaneResult(index, Instances.from_labels(labels), None, labels, {})
+
+    return make
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """A real viewer, not shown."""
+    return make_napari_viewer()
+
+
+@pytest.fixture
+def dock(viewer, blobs, qtbot):
+    """Dock the widget with the fake segmenter; its `settle` waits until nothing runs."""
+    widget = FastSamWidget(viewer, model=blobs)
+    viewer.window.add_dock_widget(widget, name="Segment")
+    widget.settle = lambda: qtbot.waitUntil(lambda: not widget.session.worker.busy, timeout=10_000)
+    return widget

@@ -1,0 +1,125 @@
+from threading import Event
+
+import pytest
+
+from napari_fastsam import Instances, ModelSpec
+from napari_fastsam._napari.worker import Job, KeptModel, Worker
+
+
+class Recorder:
+    """A job that yields numbers, each after it is let go, and writes down what is called."""
+
+    def __init__(self, count=3, error=None):
+        self.count, self.error = count, error
+        self.gate, self.begun = Event(), Event()
+        self.received, self.endings = [], []
+        self.job = Job(self.work, self.received.append, lambda *ending: self.endings.append(ending))
+
+    def work(self, cancelled):
+        self.begun.set()
+        assert self.gate.wait(10)
+        for n in range(self.count):
+            if cancelled():
+                return
+            yield n
+        if self.error:
+            raise self.error
+
+
+@pytest.fixture
+def worker(qtbot):
+    worker = Worker()
+    yield worker
+    worker.close()
+    qtbot.waitUntil(lambda: not worker.busy)
+
+
+def test_results_come_in_order_and_then_the_end(worker, qtbot):
+    first = Recorder()
+    first.gate.set()
+    worker.submit(first.job)
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert first.received == [0, 1, 2]
+    assert first.endings == [("done", None)]
+
+
+def test_the_newest_job_wins(worker, qtbot):
+    first, second, third = Recorder(), Recorder(), Recorder()
+    worker.submit(first.job)
+    qtbot.waitUntil(first.begun.is_set)
+    worker.submit(second.job)
+    worker.submit(third.job)
+    for recorder in (first, second, third):
+        recorder.gate.set()
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert (first.received, second.received, third.received) == ([], [], [0, 1, 2])
+    assert first.endings == second.endings == [("cancelled", None)]
+    assert not second.begun.is_set()
+
+
+def test_what_comes_after_cancel_is_dropped(worker, qtbot):
+    first = Recorder()
+    worker.submit(first.job)
+    qtbot.waitUntil(first.begun.is_set)
+    worker.cancel()
+    first.gate.set()
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert first.received == []
+    assert first.endings == [("cancelled", None)]
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), RuntimeError("out of memory")])
+def test_an_error_in_the_thread_ends_the_job_and_not_the_worker(error, worker, qtbot):
+    first, second = Recorder(error=error), Recorder()
+    first.gate.set()
+    second.gate.set()
+    worker.submit(first.job)
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert first.received == [0, 1, 2]
+    assert first.endings == [("failed", error)]
+    worker.submit(second.job)
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert second.endings == [("done", None)]
+
+
+def test_an_error_in_receiving_ends_the_job(worker, qtbot):
+    def refuse(_):
+        raise ValueError("no room")
+
+    first = Recorder()
+    first.job.received = refuse
+    first.gate.set()
+    worker.submit(first.job)
+    qtbot.waitUntil(lambda: not worker.busy)
+    [(ending, error)] = first.endings
+    assert (ending, str(error)) == ("failed", "no room")
+
+
+def test_a_closed_worker_calls_nobody(worker, qtbot):
+    first = Recorder()
+    worker.submit(first.job)
+    qtbot.waitUntil(first.begun.is_set)
+    worker.close()
+    first.gate.set()
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert (first.received, first.endings) == ([], [])
+
+
+def test_a_model_is_built_once_where_it_is_first_used(monkeypatch, blobs, plane):
+    built = []
+
+    def build(model):
+        if model is not blobs:
+            built.append(model)
+        return blobs
+
+    monkeypatch.setattr("napari_fastsam._napari.worker.build", build)
+    kept = KeptModel(ModelSpec(model="starter"))
+    assert (built, kept.description) == ([], "starter")
+    image = plane[..., None].repeat(3, axis=2)
+    assert isinstance(kept.segment(image), Instances)
+    kept.segment(image)
+    assert built == [ModelSpec(model="starter")]
+    assert kept.spec == ModelSpec(model="starter")
+    assert kept.take_seconds() > 0
+    assert kept.take_seconds() == 0
