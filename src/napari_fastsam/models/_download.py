@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 from napari_fastsam.models._content import MAX_FILE_BYTES, kind_of
@@ -118,9 +119,18 @@ def _get(url: str, partial: Path, meter: _Meter) -> None:
     import pooch
     import requests
 
-    get = pooch.HTTPDownloader(meter, _CHUNK_BYTES, timeout=TIMEOUT_SECONDS)
+    opened = ExitStack()
+
+    def remember(response: requests.Response, **_: object) -> None:
+        """Note an answer, as pooch leaves those open that break off."""
+        opened.callback(response.close)
+
+    get = pooch.HTTPDownloader(
+        meter, _CHUNK_BYTES, timeout=TIMEOUT_SECONDS, hooks={"response": remember}
+    )
     try:
-        get(url, partial, None)
+        with opened:
+            get(url, partial, None)
     except requests.exceptions.ProxyError as error:
         raise _Broken("the proxy refuses; see HTTPS_PROXY and NO_PROXY") from error
     except requests.exceptions.SSLError as error:
