@@ -19,6 +19,7 @@ from napari_fastsam.cli import models
 from napari_fastsam.cli.console import one_line, tell
 from napari_fastsam.cli.demo import demo
 from napari_fastsam.cli.segment import segment
+from napari_fastsam.cli.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(demo)
 app.add_typer(models.app, name="models")
+app.command()(train)
 
 
 def _print_version(asked: bool) -> None:

@@ -27,8 +27,8 @@ def demo(
 ) -> int:
     """Segment two real images that are already on this machine.
 
-    For scikit-image's coins and ihc it prints the objects, and writes a label image (TIFF) and
-    an overlay (PNG). No network is needed.
+    For scikit-image's coins and ihc it prints a table of the objects,
+    and writes a label image (TIFF) and an overlay (PNG). It needs no network.
     """
     with progress_bar("images") as show:
         number = {image_path(output, name): n for n, name in enumerate(IMAGES)}
