@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import pickle
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from napari_fastsam.models.device import choose_device
+from napari_fastsam.models.fastsam import FastSAM
+from napari_fastsam.segmenter import ModelSpec, Segmenter
+
+if TYPE_CHECKING:
+    from napari_fastsam.instances import Instances
+
+DTYPES = [np.uint8, np.uint16, np.int32, np.float32, np.float64, bool]
+
+
+def noise(shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def equal(a: Instances, b: Instances) -> bool:
+    return a.shape == b.shape and all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for name in ("bboxes", "scores", "buffer")
+    )
+
+
+def test_it_is_a_segmenter(random_sam):
+    assert isinstance(random_sam, Segmenter)
+
+
+def test_candidates_lie_on_the_image_s_plane_by_descending_score(random_sam):
+    found = random_sam.segment(noise((50, 90, 3)))
+    assert found.shape == (50, 90)
+    assert 0 < len(found) <= 20
+    assert (np.diff(found.scores) <= 0).all()
+    assert (found.scores > random_sam.spec.confidence).all()
+    assert (found.areas > 0).all()
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.integers(1, 300), st.integers(1, 300), st.sampled_from(DTYPES), st.sampled_from([0, 3, 4])
+)
+def test_any_size_and_dtype_is_segmented(random_sam, height, width, dtype, channels):
+    image = noise((height, width, channels) if channels else (height, width)).astype(dtype)
+    found = random_sam.segment(image)
+    assert found.shape == (height, width)
+    assert (found.areas > 0).all()
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 10000), (10000, 1), (1023, 1024), (1024, 1023), (2, 3)], ids=str
+)
+def test_extreme_sizes_are_segmented(random_sam, shape):
+    assert random_sam.segment(noise(shape)).shape == shape
+
+
+def test_a_grey_image_is_segmented_as_its_colour_copy(random_sam):
+    image = noise((40, 60))
+    image[0, :2] = 0, 255  # the percentiles of noise would stretch it
+    colour = np.stack([image] * 3, -1)
+    grey = FastSAM.segment(random_sam, image)
+    assert len(grey) > 0
+    assert abs(len(grey) - len(random_sam.segment(colour))) <= 3
+
+
+def test_the_network_sees_red_first(random_sam):
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., 0] = noise((64, 64))
+    assert not equal(random_sam.segment(image), random_sam.segment(image[..., ::-1]))
+
+
+def test_nothing_found_is_empty(random_weights):
+    sure = FastSAM(random_weights, device="cpu", image_size=64, confidence=1.0)
+    found = sure.segment(noise((30, 40, 3)))
+    assert len(found) == 0
+    assert found.shape == (30, 40)
+
+
+def test_a_lower_confidence_only_adds_candidates(random_weights):
+    low, high = (
+        FastSAM(random_weights, device="cpu", image_size=64, confidence=c) for c in (0.3, 0.5)
+    )
+    image = noise((64, 64, 3))
+    many, few = low.segment(image), high.segment(image)
+    assert 0 < len(few) < len(many)
+    assert equal(many[many.scores > 0.5], few)
+
+
+def test_at_most_as_many_candidates_as_asked_for(random_weights):
+    one = FastSAM(random_weights, device="cpu", image_size=64, max_candidates=1)
+    assert len(one.segment(noise((64, 64, 3)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "says"),
+    [
+        (np.zeros((4, 4), complex), TypeError, "complex"),
+        (np.zeros((0, 5)), ValueError, "at least one pixel"),
+        (np.zeros(7), ValueError, r"\(7,\)"),
+        (np.zeros((3, 4, 4, 3)), ValueError, "one plane"),
+        (np.zeros((4, 4, 7)), ValueError, r"\(4, 4, 7\)"),
+        (np.array([["a"]]), TypeError, "numbers"),
+    ],
+    ids=["complex", "no pixel", "one axis", "a stack", "seven channels", "text"],
+)
+def test_what_is_no_image_is_refused_by_name(random_sam, image, error, says):
+    with pytest.raises(error, match=says):
+        random_sam.segment(image)
+
+
+def test_the_image_size_is_the_checkpoint_s_unless_asked_for(random_weights):
+    assert FastSAM(random_weights, device="cpu").spec.image_size == 320
+    assert FastSAM(random_weights, device="cpu", image_size=100).spec.image_size == 128
+
+
+def test_a_spec_rebuilds_the_same_segmenter(random_sam):
+    spec = pickle.loads(pickle.dumps(random_sam.spec))
+    assert isinstance(spec, ModelSpec)
+    image = noise((50, 70, 3))
+    assert equal(FastSAM.from_spec(spec).segment(image), random_sam.segment(image))
+
+
+def test_the_description_says_what_runs_where(random_sam):
+    assert random_sam.description == "random.safetensors · CPU · fp32 · 64 px"
+    assert random_sam.description in repr(random_sam)
+
+
+def test_a_missing_file_is_said_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
+        FastSAM(tmp_path / "absent.safetensors", device="cpu")
+
+
+def test_a_runtime_that_does_not_exist_is_refused(random_weights):
+    with pytest.raises(ValueError, match=r"'auto', 'torch'.*'abacus'.*runtime=\"auto\""):
+        FastSAM(random_weights, runtime="abacus")
+
+
+def test_numbers_out_of_range_are_refused_all_at_once(random_weights):
+    with pytest.raises(ValueError, match=r"image_size 0, confidence 2, iou -1, max_candidates 0"):
+        FastSAM(random_weights, image_size=0, confidence=2, iou=-1, max_candidates=0)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+@pytest.mark.usefixtures("no_gpu")
+@pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps"])
+def test_a_device_that_is_not_there_is_refused_with_a_way_out(random_weights, name):
+    with pytest.raises(ValueError, match=rf"'{name}'.*0 CUDA and 0 MPS.*\"auto\" or \"cpu\""):
+        FastSAM(random_weights, device=name)
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cpu:1:2", ""])
+def test_a_device_that_has_no_such_name_is_refused(name):
+    with pytest.raises(ValueError, match="one of the devices"):
+        choose_device(name)
+
+
+@pytest.mark.usefixtures("no_gpu")
+def test_auto_is_the_cpu_where_there_is_nothing_else():
+    assert choose_device("auto").type == "cpu"
+
+
+def test_auto_prefers_cuda_then_mps(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert choose_device("auto").type == "cuda"
+    with pytest.raises(ValueError, match="1 CUDA"):
+        choose_device("cuda:1")
+
+
+def test_a_full_device_falls_back_to_the_cpu_with_one_warning(random_weights, monkeypatch):
+    sam = FastSAM(random_weights, device="cpu", image_size=64)
+    image = noise((64, 64, 3))
+    expected = sam.segment(image)
+    runtime, place = sam._runtime, type(sam._runtime)._place
+
+    def full(self, device):
+        if device.type != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nmore")
+        place(self, device)
+
+    monkeypatch.setattr(type(runtime), "_place", full)
+    runtime._wanted = torch.device("meta")
+    with pytest.warns(RuntimeWarning, match=r"Out of memory on META.*Tried to allocate.*smaller"):
+        assert equal(sam.segment(image), expected)
+    assert "CPU · fp32" in sam.description
+    assert equal(sam.segment(image), expected)
+
+
+def test_memory_that_the_cpu_lacks_is_an_error(random_weights, monkeypatch):
+    sam = FastSAM(random_weights, device="cpu", image_size=64)
+
+    def full(*_):
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(sam._runtime, "_model", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        sam.segment(noise((64, 64, 3)))
+
+
+def test_threads_share_a_segmenter_and_leave_the_thread_count_alone(random_sam):
+    images = [noise((40 + 30 * n, 100, 3), n) for n in range(6)]
+    expected = [random_sam.segment(image) for image in images]
+    results = [None] * len(images)
+    before = torch.get_num_threads()
+
+    def work(n):
+        results[n] = random_sam.segment(images[n])
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(len(images))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(equal(a, b) for a, b in zip(results, expected, strict=True))
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.gpu
+def test_half_precision_on_cuda_finds_what_the_cpu_finds(coco_weights, shared_data):
+    from skimage.io import imread
+
+    image = imread(shared_data / "photos" / "bus.jpg")
+    cpu, cuda = (
+        FastSAM(coco_weights, device=d, image_size=640, confidence=0.25) for d in ("cpu", "cuda")
+    )
+    assert "fp16" in cuda.description
+    expected, found = cpu.segment(image), cuda.segment(image)
+    assert (expected.iou(found).max(0) > 0.9).all()
