@@ -42,6 +42,13 @@ def test_nested_candidates_all_answer_and_can_be_cycled(nested):
     assert selection.cycle(0, 2).best[0] == selection.best[0]
 
 
+def test_of_nested_candidates_of_like_scores_the_smaller_comes_first():
+    alike = Instances.from_masks(SHAPE, [WHOLE, PART], scores=[0.8, 0.7])
+    assert select(alike, Prompts(points=[(7, 7)])).ranked[0].tolist() == [1, 0]
+    doubtful = Instances.from_masks(SHAPE, [WHOLE, PART], scores=[0.8, 0.1])
+    assert select(doubtful, Prompts(points=[(7, 7)])).ranked[0].tolist() == [0, 1]
+
+
 def test_a_negative_point_of_the_group_excludes_what_holds_it(nested):
     points, positive = [(7, 7), (15, 15)], [True, False]
     assert select(nested, Prompts(points=points, positive=positive, group=[0, 0])).best == [0]
