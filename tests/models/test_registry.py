@@ -11,13 +11,14 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from napari_fastsam.models import registry
 from napari_fastsam.models._download import ATTEMPTS
-from napari_fastsam.models.checkpoint import CheckpointError
+from napari_fastsam.models.checkpoint import CheckpointError, load_checkpoint
 from napari_fastsam.models.registry import (
     MODELS,
     DownloadError,
@@ -30,7 +31,6 @@ from napari_fastsam.models.registry import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("cache", "no_proxy")
 
@@ -166,9 +166,11 @@ def test_the_cache_folder_follows_the_environment(
     assert cache_dir() != cache
 
 
-def test_the_starter_lies_in_the_package() -> None:
-    assert MODELS["starter"].path.parent.name == "models"
-    assert MODELS["starter"].path.parent.parent.name == "napari_fastsam"
+def test_the_starter_comes_with_the_package_and_is_small() -> None:
+    path = model_path("starter")
+    assert path.parent == Path(registry.__file__).parent
+    assert path.stat().st_size <= 8_000_000
+    assert load_checkpoint(path).image_size in {None, MODELS["starter"].image_size}
 
 
 def test_a_path_is_its_own_model(tmp_path: Path) -> None:
