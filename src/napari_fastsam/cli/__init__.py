@@ -15,11 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_fastsam.cli import models
+from napari_fastsam.cli import demo, models, segment, train
 from napari_fastsam.cli.console import one_line, tell
-from napari_fastsam.cli.demo import demo
-from napari_fastsam.cli.segment import segment
-from napari_fastsam.cli.train import train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,10 +36,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(segment)
-app.command()(demo)
+app.command()(segment.segment)
+app.command()(demo.demo)
 app.add_typer(models.app, name="models")
-app.command()(train)
+app.command()(train.train)
 
 
 def _print_version(asked: bool) -> None:
