@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-MIN_IOU = 0.1
+MIN_IOU = 0.01
 """Masks that overlap less than this are linked by containment, by nearness or not at all."""
 
 _CONTAINED = 0.5  # share of the smaller mask on the other from which two are linked at any IoU
