@@ -56,7 +56,7 @@ class Recorder:
 
 
 def test_everything_of_every_plane_is_labelled(stack: np.ndarray, blobs: BlobSegmenter) -> None:
-    labels = segment_stack(stack, blobs, axes="ZYX", link=False)
+    labels = segment_stack(stack, blobs, axes="ZYX")
     assert labels.dtype == np.uint32
     assert ((labels > 0) == (stack > 0)).all()
     assert [int(part.max()) for part in labels] == [2, 1, 2]
@@ -64,7 +64,7 @@ def test_everything_of_every_plane_is_labelled(stack: np.ndarray, blobs: BlobSeg
 
 
 def test_linked_objects_have_one_label_through_z(stack: np.ndarray, blobs: BlobSegmenter) -> None:
-    labels = segment_stack(stack, blobs)
+    labels = segment_stack(stack, blobs, link=True)
     left, right = labels[0, 4, 4], labels[0, 4, 22]
     assert left != right
     assert (labels[stack > 0] > 0).all()
@@ -73,7 +73,7 @@ def test_linked_objects_have_one_label_through_z(stack: np.ndarray, blobs: BlobS
 
 
 def test_linking_starts_anew_in_every_series(stack: np.ndarray, blobs: BlobSegmenter) -> None:
-    labels = segment_stack(np.stack([stack, stack]), blobs, axes="TZYX")
+    labels = segment_stack(np.stack([stack, stack]), blobs, axes="TZYX", link=True)
     first, second = (set(np.unique(part[part > 0])) for part in labels)
     assert len(first) == len(second) == 2
     assert not first & second
@@ -85,7 +85,7 @@ def test_labels_lie_where_the_axes_say(axes: str, blobs: BlobSegmenter) -> None:
     image = np.zeros([sizes[letter] for letter in axes], np.uint8)
     place = {"Y": slice(3, 9), "X": slice(12, 25)}
     image[tuple(place.get(letter, slice(None)) for letter in axes)] = 200
-    labels = segment_stack(image, blobs, axes=axes, link=False)
+    labels = segment_stack(image, blobs, axes=axes)
     channel = next((n for n, letter in enumerate(axes) if letter in "CS"), None)
     expected = image > 0 if channel is None else (image > 0).any(channel)
     assert labels.shape == expected.shape
@@ -309,3 +309,9 @@ def test_the_layout_is_what_was_given_or_guessed(stack: np.ndarray) -> None:
 def test_complex_planes_are_refused(blobs: BlobSegmenter) -> None:
     with pytest.raises(TypeError, match=r"Expected .*complex"):
         segment_stack(np.zeros((2, 8, 8), complex), blobs)
+
+
+def test_a_prompt_without_an_answer_has_no_score(stack: np.ndarray) -> None:
+    prompts = {(0,): Prompts(points=[(4, 4), (15, 15)])}
+    (result,) = run(Request(data=stack, prompts=prompts), Scored())
+    assert set(result.scores) == {1}

@@ -217,13 +217,14 @@ def run(
         if cancelled():
             return
         place = (request.key, getattr(model, "spec", model), index)
-        candidates = cache.get(place) if cache and request.key is not None else None
+        kept = cache if request.key is not None else None
+        candidates = kept.get(place) if kept is not None else None
         if candidates is None:
             segmenter = segmenter or build(model)
             plane = request.layout.read(request.data, index)
             candidates = segmenter.segment(request.display(plane))
-            if cache is not None and request.key is not None:
-                cache.put(place, candidates)
+            if kept is not None:
+                kept.put(place, candidates)
         selection, labels, scores = _choose(request, candidates, index)
         numbers = np.arange(len(scores) + 1, dtype=np.uint32)  # a plane's label -> the run's
         if request.prompts is not None:
@@ -236,7 +237,9 @@ def run(
             numbers = linker.push(labels)
         # The linker does not number what cleanup removed: 0, or beyond the last label.
         by_label = {
-            int(n): float(score) for n, score in zip(numbers[1:], scores, strict=False) if n
+            int(n): float(score)
+            for n, score in zip(numbers[1:], scores, strict=False)
+            if n and not np.isnan(score)
         }
         yield PlaneResult(index, candidates, selection, numbers[labels], by_label)
 
@@ -244,7 +247,7 @@ def run(
 def _choose(
     request: Request, candidates: Instances, index: Index
 ) -> tuple[Selection | None, NDArray[np.uint32], NDArray[np.float32]]:
-    """Answer a plane's prompts, or take everything: labels from 1, and the score of each label."""
+    """Answer a plane's prompts, or take everything: labels from 1, and each one's score or NaN."""
     if request.prompts is None:
         kept = everything(
             candidates,
@@ -255,7 +258,7 @@ def _choose(
         return None, clean(kept.to_labels(), request.cleanup), kept.scores
     selection = select(candidates, request.prompts[index], confidence=request.confidence or 0.0)
     labels = clean(selection.to_labels(), request.cleanup)
-    scores = np.append(candidates.scores, np.float32(0))[selection.best]  # -1 is no answer
+    scores = np.append(candidates.scores, np.float32(np.nan))[selection.best]  # -1: no answer
     return selection, labels, scores
 
 
@@ -264,7 +267,7 @@ def segment_stack(
     model: ModelSpec | Segmenter,
     *,
     axes: str | None = None,
-    link: bool = True,
+    link: bool = False,
     prompts: Mapping[Index, Prompts] | None = None,
     confidence: float | None = None,
     cleanup: Cleanup | None = None,
@@ -304,7 +307,7 @@ def segment_stack(
     >>> import napari_fastsam as fs
     >>> from skimage.data import coins
     >>> stack = np.stack([coins()] * 2)
-    >>> fs.segment_stack(stack, fs.FastSAM("starter", device="cpu")).shape
+    >>> fs.segment_stack(stack, fs.FastSAM("starter", device="cpu"), axes="ZYX").shape
     (2, 303, 384)
     """
     request = Request(
