@@ -1,5 +1,7 @@
 import inspect
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -398,3 +400,26 @@ def test_a_click_takes_a_coin(tmp_path):
     (found,) = json.loads(done.stdout)["images"][0]["objects"]
     assert 900 < found["area"] < 1800
     assert done.stderr == ""
+
+
+def documented():
+    page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.S | re.M)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", documented())
+def test_the_commands_of_the_page_run(specs, training, monkeypatch, command):
+    from napari_fastsam.models import registry
+
+    monkeypatch.setattr(registry, "fetch", lambda name, *, progress: Path(name))
+    image = np.kron(SCENE, np.ones((3, 3), np.uint8))
+    tifffile.imwrite("cells.tif", image)
+    tifffile.imwrite("stack.tif", np.stack([SCENE] * 2), metadata={"axes": "QYX"})
+    Path("plate").mkdir()
+    PIL.Image.fromarray(SCENE).save("plate/a.png")
+    program, *words = shlex.split(command)
+    assert program == "napari-fastsam"
+    assert main(words) == 0
+    if "-o" in words and words[0] == "segment":
+        assert Path(words[words.index("-o") + 1]).exists()
