@@ -345,6 +345,37 @@ def test_plus_makes_prompt_layers_on_the_image(viewer, dock, stack):
     np.testing.assert_allclose(points.face_color, [(0, 1, 0, 1), (1, 0, 0, 1)])
 
 
+def test_negative_clicks_are_a_choice_of_the_dock(viewer, dock, plane):
+    viewer.add_image(plane)
+    dock.new_points()
+    points = dock.points.value
+    points.add(CENTRES[1])
+    points.add(CENTRES[2])
+    points.selected_data = {1}
+    dock.polarity.value = "-"
+    points.add(CENTRES[3])
+    assert points.features["polarity"].tolist() == ["+", "-", "-"]
+    np.testing.assert_allclose(points.face_color, [(0, 1, 0, 1), (1, 0, 0, 1), (1, 0, 0, 1)])
+    dock.segment_plane()
+    dock.settle()
+    assert labels_of(viewer).data[OBJECTS[1]].all()
+    assert labels_of(viewer).data.max() == 1
+
+
+def test_negative_clicks_are_offered_for_points_that_can_be_negative(viewer, dock, plane):
+    viewer.add_image(plane)
+    viewer.add_points()
+    assert not dock.polarity.native.isVisibleTo(dock.native)
+    dock.new_points()
+    assert dock.polarity.native.isVisibleTo(dock.native)
+    dock.polarity.value = "-"
+    first = dock.points.value
+    dock.new_points()
+    assert dock.polarity.value == "+"
+    dock.points.value = first
+    assert dock.polarity.value == "-"
+
+
 def test_the_selected_layer_stays_selected(viewer, dock, plane):
     viewer.add_image(plane)
     points = viewer.add_points([CENTRES[1]])

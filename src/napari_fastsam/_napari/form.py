@@ -10,6 +10,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from napari_fastsam._napari import words
 from napari_fastsam._napari.models import ModelBox
 from napari_fastsam._napari.panels import CleanupPanel, SettingsPanel
+from napari_fastsam._napari.prompt_layers import set_polarity
 from napari_fastsam._napari.rows import form, scrolling, set_row_visible
 from napari_fastsam._napari.status import StatusPanel
 from napari_fastsam.selection import DEFAULT_CONFIDENCE
@@ -48,6 +49,12 @@ class Form(Container[Any]):
             "Points", Points, "Each point asks for the object under it.", none="none"
         )
         self.add_points = _plus("New points layer: click on objects")
+        self.polarity = ComboBox(
+            label="Clicks",
+            choices=[("+ on an object", "+"), ("− beside it", "-")],  # noqa: RUF001
+            tooltip="What the next points, and those selected now, say. No object that holds a "
+            "negative point (red) is an answer.",
+        )
         self.shapes = self._layer_box(
             "Shapes",
             Shapes,
@@ -83,6 +90,7 @@ class Form(Container[Any]):
                 self.planes,
                 "Objects you point at",
                 (self.points, self.add_points),
+                self.polarity,
                 (self.shapes, self.add_shapes),
                 self.segment_button,
                 "Every object",
@@ -106,6 +114,7 @@ class Form(Container[Any]):
         """Show the controls that fit the layers, and what to do next."""
         image = self.image.value
         set_row_visible(self.planes, image is not None and image.ndim > 2)
+        self._show_polarity()
         self.segment_button.text = "Segment planes" if self.whole_stack else "Segment plane"
         if image is None:
             self.status.say(words.NO_IMAGE)
@@ -139,6 +148,7 @@ class Form(Container[Any]):
         """Keep to the viewer's layers, starting with the image that is selected there."""
         for box in (self.image, self.points, self.shapes, self.planes):
             box.changed.connect(self.refresh)
+        self.polarity.changed.connect(self._set_polarity)
         events = self.viewer.layers.events
         events.inserted.connect(self._layer_added)
         for event in (events.removed, events.renamed, events.reordered):
@@ -156,6 +166,19 @@ class Form(Container[Any]):
         for box, kind in ((self.points, Points), (self.shapes, Shapes)):
             if box.value is None and type(event.value) is kind:
                 box.value = event.value
+
+    def _show_polarity(self) -> None:
+        """Offer negative clicks where points can be negative, and show what the next one is."""
+        points = self.points.value
+        offered = points is not None and "polarity" in points.features
+        set_row_visible(self.polarity, offered)
+        if offered:
+            with self.polarity.changed.blocked():
+                negative = points.feature_defaults["polarity"].iloc[0] == "-"
+                self.polarity.value = "-" if negative else "+"
+
+    def _set_polarity(self, polarity: str) -> None:
+        set_polarity(self.points.value, polarity)
 
     def _layers_changed(self, _: Any = None) -> None:
         self.reset_choices()

@@ -52,6 +52,14 @@ def shapes_layer(image: Image, plane_shape: tuple[int, int]) -> Shapes:
     )
 
 
+def set_polarity(points: Points, polarity: str) -> None:
+    """Make the points that come next, and those that are selected, ``"+"`` or ``"-"``."""
+    points.feature_defaults = {"polarity": polarity}
+    features = points.features.copy()
+    features.loc[sorted(points.selected_data), "polarity"] = polarity
+    points.features = features
+
+
 def _mark(plane_shape: tuple[int, int]) -> float:
     """Return how large a mark is on a plane, in pixels."""
     return float(np.clip(min(plane_shape) / 60, 2, 40))
