@@ -14,17 +14,16 @@ if TYPE_CHECKING:
     import napari
 
 
-def show(folder: Path) -> napari.Viewer:
+def show(viewer: napari.Viewer, folder: Path) -> None:
     """Open the demo's images side by side, each under its labels, with the plugin beside them.
 
     Parameters
     ----------
+    viewer
+        Where they are opened.
     folder
         Where `run_demo` put its files.
     """
-    import napari
-
-    viewer = napari.Viewer(title="napari-fastsam demo")
     for name in IMAGES:
         picture = read_image(image_path(folder, name)).data
         viewer.add_image(picture, name=name, rgb=picture.ndim == 3)
@@ -32,26 +31,26 @@ def show(folder: Path) -> napari.Viewer:
             read_image(labels_path(folder, name)).data, name=f"{name} labels"
         )
         labels.opacity = 0.5
-    viewer.grid.stride = 2  # an image and its labels share a cell
-    viewer.grid.shape = (1, len(IMAGES))
-    viewer.grid.enabled = True
+    viewer.canvas.grid.stride = 2  # an image and its labels share a cell
+    viewer.canvas.grid.shape = (1, len(IMAGES))
+    viewer.canvas.grid.enabled = True
     viewer.window.add_plugin_dock_widget("napari-fastsam")
     viewer.reset_view()
-    return viewer
 
 
 def main() -> int:
     """Show the demo until its window is closed, and return the exit status."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    import napari
+
     try:
-        show(folder)
+        viewer = napari.Viewer(title="napari-fastsam demo")
     except ImportError as error:  # qtpy's, where there is no Qt
         remedy = "python -m pip install 'napari-fastsam[all]'"
         text = message("Qt, which draws napari's windows", str(error), remedy)
         print(f"napari-fastsam: error: {' '.join(text.split())}", file=sys.stderr)
         return 2
-    import napari
-
+    show(viewer, folder)
     napari.run()
     return 0
 
