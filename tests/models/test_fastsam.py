@@ -10,6 +10,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from napari_fastsam.models import torch_runtime
+from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
 from napari_fastsam.models.device import choose_device
 from napari_fastsam.models.fastsam import FastSAM
 from napari_fastsam.segmenter import ModelSpec, Segmenter
@@ -231,6 +233,45 @@ def test_threads_share_a_segmenter_and_leave_the_thread_count_alone(random_sam):
         thread.join()
     assert all(equal(a, b) for a, b in zip(results, expected, strict=True))
     assert torch.get_num_threads() == before
+
+
+@pytest.fixture
+def half_everywhere(monkeypatch):
+    monkeypatch.setattr(torch_runtime, "HALF_DEVICES", ("cpu", "cuda"))
+
+
+@pytest.mark.usefixtures("half_everywhere")
+def test_half_precision_says_so_and_finds_what_single_precision_finds(random_weights, random_sam):
+    half = FastSAM(random_weights, device="cpu", image_size=64, max_candidates=20)
+    assert "CPU · fp16" in half.description
+    image = noise((64, 64, 3))
+    found, expected = half.segment(image), random_sam.segment(image)
+    assert len(found) > 0
+    assert np.median(expected.iou(found).max(0)) > 0.8
+
+
+def scaled_weights(source, path, factor):
+    """Write weights whose first layer is `factor` times larger, and the second smaller again."""
+    state = dict(load_checkpoint(source).state)
+    state["model.0.bn.weight"] = state["model.0.bn.weight"] * factor
+    state["model.1.conv.weight"] = state["model.1.conv.weight"] / factor
+    save_checkpoint(path, state)
+    return path
+
+
+@pytest.mark.usefixtures("half_everywhere")
+def test_weights_that_overflow_half_precision_are_run_in_single(random_weights, tmp_path):
+    path = scaled_weights(random_weights, tmp_path / "large.safetensors", 1e6)
+    sam = FastSAM(path, device="cpu", image_size=64)
+    assert len(sam.segment(noise((64, 64, 3)))) > 0
+    assert "CPU · fp32" in sam.description
+
+
+def test_predictions_that_are_no_numbers_are_an_error_and_not_empty(random_weights, tmp_path):
+    path = scaled_weights(random_weights, tmp_path / "huge.safetensors", 3e38)
+    sam = FastSAM(path, device="cpu", image_size=64)
+    with pytest.raises(FloatingPointError, match=r"finite.*NaN.*fetch the model again"):
+        sam.segment(noise((64, 64, 3)))
 
 
 @pytest.mark.gpu

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 import warnings
+from copy import deepcopy
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from napari_fastsam._checks import fail_if
 from napari_fastsam.models._ultralytics import fused, network
 from napari_fastsam.models.device import choose_device, describe_device
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.models.checkpoint import Checkpoint
+
+HALF_DEVICES = ("cuda",)
+"""Kinds of device on which half precision is faster."""
 
 
 class Outputs(NamedTuple):
@@ -46,7 +51,7 @@ class TorchRuntime:
     checkpoint
         Weights and their architecture.
     device
-        As `choose_device` takes it. Half precision is used on CUDA only.
+        As `choose_device` takes it. Half precision is used on CUDA, unless the weights overflow it.
 
     Raises
     ------
@@ -59,7 +64,8 @@ class TorchRuntime:
         model = network(checkpoint.architecture)
         model.load_state_dict(checkpoint.state)
         self._lock = threading.Lock()
-        self._model = fused(model).to(memory_format=torch.channels_last).requires_grad_(False)
+        self._half = True
+        self._single = fused(model).to(memory_format=torch.channels_last).requires_grad_(False)
         self._place(torch.device("cpu"))
         self._wanted = chosen
 
@@ -74,6 +80,11 @@ class TorchRuntime:
 
         If the device's memory does not hold it, this and all later frames are computed on the CPU,
         with a warning.
+
+        Raises
+        ------
+        FloatingPointError
+            If the weights are so large that the predictions are no numbers.
         """
         with self._lock:
             try:
@@ -100,13 +111,25 @@ class TorchRuntime:
             self._place(self._wanted)
         batch = torch.from_numpy(frame).to(self._device).permute(2, 0, 1)[None]  # channels last
         (predictions, prototypes), _ = self._model(batch.to(self._dtype) / 255)
+        if not bool(predictions.isfinite().all()):
+            fail_if(
+                self._dtype == torch.float32,
+                "finite predictions",
+                "infinities or NaN, so the weights are too large for the network",
+                "fetch the model again, or train it at a lower learning rate",
+                FloatingPointError,
+            )
+            self._half = False
+            self._place(self._device)
+            return self._run(frame)
         return Outputs(predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy())
 
     def _place(self, device: torch.device) -> None:
-        """Move the network to a device, in that device's precision."""
+        """Put the network on a device, in that device's precision."""
         self._device, self._dtype = device, self._precision(device)
-        self._model = self._model.to(device, self._dtype)
+        plain = device.type == "cpu" and self._dtype == torch.float32
+        # The copy in memory stays: what half precision rounds away does not come back.
+        self._model = self._single if plain else deepcopy(self._single).to(device, self._dtype)
 
-    @staticmethod
-    def _precision(device: torch.device) -> torch.dtype:
-        return torch.float16 if device.type == "cuda" else torch.float32
+    def _precision(self, device: torch.device) -> torch.dtype:
+        return torch.float16 if self._half and device.type in HALF_DEVICES else torch.float32
