@@ -39,6 +39,9 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[str, i
 
     The function takes a description, the number of steps that are done, and their total.
     """
+    if quiet or not sys.stderr.isatty():
+        yield lambda text, done, total: None
+        return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -47,7 +50,6 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[str, i
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
-        disable=quiet or not sys.stderr.isatty(),
     )
     task = bar.add_task("", total=None)
     with bar:
