@@ -54,10 +54,10 @@ def shapes_layer(image: Image, plane_shape: tuple[int, int]) -> Shapes:
 
 def set_polarity(points: Points, polarity: str) -> None:
     """Make the points that come next, and those that are selected, ``"+"`` or ``"-"``."""
-    points.feature_defaults = {"polarity": polarity}
     features = points.features.copy()
     features.loc[sorted(points.selected_data), "polarity"] = polarity
-    points.features = features
+    points.features = features  # resets the defaults
+    points.feature_defaults = {"polarity": polarity}
 
 
 def _mark(plane_shape: tuple[int, int]) -> float:
