@@ -91,7 +91,7 @@ def segment_layers(
     >>> from napari.layers import Image, Points
     >>> from skimage.data import coins
     >>> image = Image(coins())
-    >>> fs.segment_layers(image, points=Points([(140, 60)]), model="starter").data.max()
+    >>> fs.segment_layers(image, points=Points([(126, 103)]), model="starter").data.max()
     np.uint32(1)
     """
     axes = layout(image)
@@ -225,4 +225,4 @@ def _shortfall(unanswered: int, left_out: int) -> str:
         parts.append(f"{unanswered} found no object")
     if left_out:
         parts.append(f"{left_out} lay outside the image, across planes or on no pixel")
-    return f"Of the prompts, {' and '.join(parts)}. Move them, or lower the confidence."
+    return f"Of the prompts, {' and '.join(parts)}. Move them onto objects."
