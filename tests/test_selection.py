@@ -175,8 +175,17 @@ def test_masks_of_another_plane_are_refused(nested):
 
 
 def test_everything_filters_by_score_and_size(nested):
-    assert everything(nested, confidence=0.55).scores.tolist() == pytest.approx([0.6, 0.9])
+    assert everything(nested, confidence=0.55).scores.tolist() == pytest.approx([0.9])
     assert everything(nested, min_area=100, max_area=320).areas.tolist() == [320]
+
+
+def test_everything_leaves_out_what_better_candidates_have_taken(nested):
+    assert everything(nested).scores.tolist() == pytest.approx([0.9, 0.5])
+
+
+def test_everything_keeps_a_better_part_and_the_whole_around_it(nested):
+    parts_first = Instances.from_masks(SHAPE, [PART, WHOLE, OTHER], scores=[0.9, 0.6, 0.5])
+    assert len(everything(parts_first)) == 3
 
 
 def test_fastsams_own_way_unites_what_is_hit_and_removes_what_holds_a_negative(nested):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 DEFAULT_CONFIDENCE = 0.25
 """Score below which *everything* leaves a candidate out; prompts may choose from all of them."""
 
+MAX_TAKEN = 0.5
+"""Share of a candidate that better ones may have taken before *everything* leaves it out."""
+
 MIN_BOX_FIT = 0.3
 """Below this fit, see `box_fit`, a box has no answer."""
 
@@ -184,6 +187,9 @@ def everything(
 ) -> Instances:
     """Return the candidates that make up a label image of the whole plane.
 
+    Going down the scores, a candidate is left out if better ones have taken more than `MAX_TAKEN`
+    of it already: the same object found twice, or a part of one that was found whole.
+
     Parameters
     ----------
     candidates
@@ -195,11 +201,29 @@ def everything(
 
     Returns
     -------
-    Instances, the best first.
+    Instances, in the order of `candidates`.
+
+    Notes
+    -----
+    Wrong where objects lie in objects, as organelles in cells, and all are wanted: filter the
+    candidates by their score instead, ``candidates[candidates.scores >= 0.25]``.
     """
     keep = (candidates.scores >= confidence) & (candidates.areas >= min_area)
     if max_area is not None:
         keep &= candidates.areas <= max_area
+    return _apart(candidates[keep])
+
+
+def _apart(candidates: Instances) -> Instances:
+    """Return the candidates that better ones have not taken."""
+    taken = np.zeros(candidates.shape, bool)
+    keep = np.zeros(len(candidates), bool)
+    for n in np.argsort(-candidates.scores, kind="stable"):
+        top, left, bottom, right = candidates.bboxes[n]
+        there, mask = taken[top:bottom, left:right], candidates.mask(int(n))
+        keep[n] = np.count_nonzero(there & mask) <= MAX_TAKEN * candidates.areas[n]
+        if keep[n]:
+            there |= mask
     return candidates[keep]
 
 
