@@ -57,7 +57,7 @@ def _plant(folder: Path, data: Path) -> Iterator[Pair]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="starter")
-    parser.add_argument("--image-size", type=int, default=640)
+    parser.add_argument("--image-size", type=int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--data", type=Path, default=DATA)
     arguments = parser.parse_args()

@@ -126,7 +126,7 @@ class FastSAM:
 
     @property
     def description(self) -> str:
-        """What runs where, as ``"starter · CPU · fp32 · 640 px"``."""
+        """What runs where, as ``"starter · CPU · fp32 · 768 px"``."""
         name = self.spec.model
         known = name if name in MODELS else os.path.basename(name)
         return f"{known} · {self._runtime.description} · {self._image_size} px"

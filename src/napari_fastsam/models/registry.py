@@ -84,7 +84,7 @@ MODELS: Mapping[str, Model] = MappingProxyType(
             Model(
                 name="starter",
                 filename="starter.safetensors",
-                image_size=640,
+                image_size=768,
                 summary="Comes with the package: cells, nuclei, tissue and everyday objects.",
             ),
             Model(
