@@ -51,7 +51,7 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[str, i
         console=Console(stderr=True),
         transient=True,
     )
-    task = bar.add_task("", total=None)
+    task = bar.add_task("starting", total=None)
     with bar:
         yield lambda text, done, total: bar.update(
             task, description=text, completed=done, total=total
