@@ -47,9 +47,9 @@ def prompts_on(candidates: Instances, count: int, kind: str) -> NDArray[np.int64
 def turns(
     candidates: Instances, predictor: Any, results: Any, kind: str, count: int
 ) -> list[Callable[[], object]]:
-    """Return one turn of each side with the same prompts."""
+    """Return one turn of each side with the same prompts, theirs with x before y."""
     given = prompts_on(candidates, count, kind)
-    flipped = given.reshape(count, -1, 2)[..., ::-1].reshape(count, -1)  # x before y
+    flipped = np.ascontiguousarray(given.reshape(count, -1, 2)[..., ::-1].reshape(count, -1))
     name = "points" if kind == "points" else "bboxes"
     return [
         lambda: select(candidates, Prompts(**{kind: given})).to_labels(),
