@@ -95,6 +95,24 @@ def test_holes_up_to_the_size_are_filled(size, filled):
     assert (clean(labels, Cleanup(fill_holes=size))[20, 20] == 3) == filled
 
 
+@given(label_images, st.integers(1, 1000))
+def test_filling_holes_adds_nothing_that_is_not_enclosed(labels, size):
+    cleaned = clean(labels, Cleanup(fill_holes=size))
+    for value in np.unique(labels[labels > 0]):
+        assert not ((cleaned == value) & ~ndimage.binary_fill_holes(labels == value)).any()
+
+
+def test_a_small_object_is_no_hole_in_its_surroundings():
+    labels = np.zeros((30, 30), int)
+    labels[10:15, 10:15] = 1
+    np.testing.assert_array_equal(clean(labels, Cleanup(fill_holes=500)), labels)
+
+
+def test_a_diagonal_line_is_one_piece():
+    labels = np.eye(10, dtype=int)
+    np.testing.assert_array_equal(clean(labels, Cleanup(largest_piece=True)), labels)
+
+
 def test_a_neighbour_inside_a_hole_stays():
     labels = disk_image()
     labels[18:23, 18:23] = 0
@@ -108,7 +126,7 @@ def test_the_largest_piece_is_kept():
     labels = disk_image()
     labels[1:4, 1:4] = 3
     cleaned = clean(labels, Cleanup(largest_piece=True))
-    assert ndimage.label(cleaned)[1] == 1
+    assert ndimage.label(cleaned, np.ones((3, 3)))[1] == 1
     assert cleaned[20, 20] == 3
 
 

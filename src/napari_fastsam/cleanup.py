@@ -32,9 +32,9 @@ class Cleanup:
     smoothing
         Standard deviation in pixels of a Gaussian; the outline is where the blurred mask is 0.5.
     fill_holes
-        Holes of up to this many pixels are filled.
+        Holes of up to this many pixels, enclosed by the object on all sides, are filled.
     largest_piece
-        Keep only an object's largest connected piece.
+        Keep only an object's largest piece; pixels that touch at a corner are connected.
     min_area
         Drop objects of fewer pixels.
     clear_border
@@ -92,7 +92,8 @@ def clean(labels: NDArray[Any], cleanup: Cleanup) -> NDArray[Any]:
 
     Returns
     -------
-    (H, W) of the same dtype. Labels keep their numbers; dropped ones become background.
+    (H, W) of the same dtype. Labels keep their numbers; dropped ones become background. Negative
+    values are left as they are.
 
     Raises
     ------
@@ -101,14 +102,14 @@ def clean(labels: NDArray[Any], cleanup: Cleanup) -> NDArray[Any]:
 
     See Also
     --------
-    skimage.morphology.opening, skimage.morphology.closing, skimage.morphology.remove_small_holes
+    skimage.morphology.opening, skimage.morphology.closing, scipy.ndimage.binary_fill_holes
 
     Examples
     --------
     >>> import numpy as np
     >>> ring = np.array([[2, 2, 2], [2, 0, 2], [2, 2, 2]])
-    >>> clean(ring, Cleanup(fill_holes=1))[1, 1]
-    np.int64(2)
+    >>> int(clean(ring, Cleanup(fill_holes=1))[1, 1])
+    2
     """
     source = np.asarray(labels)
     fail_if(
@@ -144,7 +145,7 @@ def _steps(mask: NDArray[np.bool_], free: NDArray[np.bool_], cleanup: Cleanup) -
     """Apply the steps to one mask, never leaving the `free` pixels."""
     from scipy.ndimage import gaussian_filter
     from skimage.measure import label
-    from skimage.morphology import closing, disk, opening, remove_small_holes
+    from skimage.morphology import closing, disk, opening
 
     # The plane ends at the window's edge: "edge" padding keeps objects that leave it whole.
     pad = cleanup.margin
@@ -157,8 +158,18 @@ def _steps(mask: NDArray[np.bool_], free: NDArray[np.bool_], cleanup: Cleanup) -
         mask = gaussian_filter(mask.astype(np.float32), cleanup.smoothing) > 0.5
     mask = mask[pad:-pad, pad:-pad] & free
     if cleanup.fill_holes:
-        mask = remove_small_holes(mask, max_size=cleanup.fill_holes, connectivity=1) & free
+        mask |= _small_holes(mask, cleanup.fill_holes) & free
     if cleanup.largest_piece and mask.any():
-        pieces = label(mask, connectivity=1)
+        pieces = label(mask, connectivity=2)
         mask = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
     return np.asarray(mask, bool)
+
+
+def _small_holes(mask: NDArray[np.bool_], largest: int) -> NDArray[np.bool_]:
+    """Return the pixels of the holes, wholly enclosed by the mask, of up to `largest` pixels."""
+    from scipy.ndimage import binary_fill_holes, label
+
+    holes, _ = label(binary_fill_holes(mask) & ~mask)
+    small = np.bincount(holes.ravel()) <= largest
+    small[0] = False
+    return np.asarray(small[holes])
