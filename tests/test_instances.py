@@ -171,3 +171,33 @@ def test_arrays_that_do_not_fit_are_refused(fields, complaint):
 def test_from_labels_says_what_it_wants(labels):
     with pytest.raises(ValueError, match="integer labels"):
         Instances.from_labels(labels)
+
+
+def test_a_dtype_too_small_for_the_labels_is_refused():
+    many = Instances.from_labels(np.arange(1, 301).reshape(20, 15))
+    with pytest.raises(ValueError, match="labels up to 300"):
+        many.to_labels(np.uint8)
+    assert many.to_labels(np.uint16).max() == 300
+
+
+def test_masks_must_have_the_size_of_their_boxes():
+    with pytest.raises(ValueError, match="one mask for each box"):
+        Instances.from_masks((5, 5), [np.ones((2, 3), bool)], [(0, 0, 3, 2)])
+    with pytest.raises(ValueError, match=r"shape \(5,\)"):
+        Instances.from_masks((5, 5), [np.ones(5, bool)])
+
+
+def test_a_plane_without_pixels_has_no_objects():
+    assert len(Instances.from_labels(np.zeros((0, 5), int))) == 0
+
+
+def test_masks_can_be_asked_for_from_the_end():
+    objects = Instances.from_labels(np.array([[1, 2, 2]]))
+    assert objects.mask(-1).shape == (1, 2)
+
+
+def test_what_the_caller_changes_later_changes_nothing():
+    base = np.ones(4, bool)
+    objects = Instances((2, 2), np.array([[0, 0, 2, 2]]), np.ones(1), base)
+    base[:] = False
+    assert objects.mask(0).all()

@@ -188,6 +188,13 @@ def test_everything_keeps_a_better_part_and_the_whole_around_it(nested):
     assert len(everything(parts_first)) == 3
 
 
+@pytest.mark.parametrize(("covered", "answers"), [(9, False), (10, True)])
+def test_a_scribble_must_be_covered_by_half(covered, answers):
+    candidate = Instances.from_masks(SHAPE, [rectangle(0, 0, 5, covered)])
+    stroke = rectangle(2, 0, 3, 20)
+    assert (select(candidate, Prompts(scribbles=[stroke])).best[0] == 0) == answers
+
+
 def test_fastsams_own_way_unites_what_is_hit_and_removes_what_holds_a_negative(nested):
     points, positive = [(15, 15), (30, 40), (7, 7)], [True, True, False]
     mask = fastsam_mask(nested, Prompts(points=points, positive=positive))

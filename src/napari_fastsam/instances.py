@@ -99,8 +99,7 @@ class Instances:
             ("areas", _segment_sums(buffer, offsets)),
         ):
             if isinstance(value, np.ndarray):
-                value = value.view()
-                value.flags.writeable = False
+                value = _frozen(value)
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -139,6 +138,13 @@ class Instances:
                 np.asarray(m, bool)[b[0] : b[2], b[1] : b[3]]
                 for m, b in zip(masks, bboxes, strict=True)
             ]
+        boxes = np.asarray(bboxes, np.int64).reshape(-1, 4)
+        fail_if(
+            [np.shape(mask) for mask in masks] != [(b[2] - b[0], b[3] - b[1]) for b in boxes],
+            "one mask for each box, of the box's height and width",
+            f"masks of shapes {[np.shape(mask) for mask in masks][:5]} for boxes {boxes[:5]}",
+            "crop each mask to its box, or leave the boxes out",
+        )
         parts = [np.asarray(mask, bool).ravel() for mask in masks]
         return cls(
             shape,
@@ -205,6 +211,7 @@ class Instances:
 
     def mask(self, index: int) -> NDArray[np.bool_]:
         """Return the (h, w) mask of one object, cropped to its box: a read-only view."""
+        index = range(len(self))[index]  # from the end, if negative
         height, width = self.bboxes[index, 2:] - self.bboxes[index, :2]
         return self.buffer[self.offsets[index] : self.offsets[index + 1]].reshape(height, width)
 
@@ -270,9 +277,17 @@ class Instances:
 
     def to_labels(self, dtype: DTypeLike = np.uint32) -> NDArray[Any]:
         """Return an (H, W) label image: object n is n + 1, and small objects lie on large ones."""
-        labels = np.zeros(self.shape, dtype)
+        labels = empty_labels(self.shape, len(self), dtype)
         self.paint(labels, np.arange(1, len(self) + 1))
         return labels
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only array: a copy, unless it was read-only already."""
+    if array.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
 
 
 def _boxes(others: ArrayLike | Instances) -> NDArray[np.int64]:
@@ -281,12 +296,25 @@ def _boxes(others: ArrayLike | Instances) -> NDArray[np.int64]:
     return np.asarray(boxes, np.int64).reshape(-1, 4)
 
 
+def empty_labels(shape: tuple[int, int], largest: int, dtype: DTypeLike) -> NDArray[Any]:
+    """Return a label image of background whose dtype can hold the largest label."""
+    fail_if(
+        np.dtype(dtype).kind not in "iu" or largest > np.iinfo(dtype).max,
+        f"an integer dtype for labels up to {largest}",
+        f"{np.dtype(dtype)}",
+        "use np.uint32",
+    )
+    return np.zeros(shape, dtype)
+
+
 def labelled_windows(labels: NDArray[Any]) -> Iterator[tuple[int, tuple[slice, slice]]]:
     """Yield each positive label of an (H, W) image, ascending, with the slices of its box."""
     from scipy.ndimage import find_objects
 
+    if not labels.size:
+        return
     values = None
-    if labels.size and labels.max() >= _SPARSE:  # find_objects needs memory up to the largest label
+    if labels.max() >= _SPARSE:  # find_objects needs memory up to the largest label
         values, dense = np.unique(np.maximum(labels, 0), return_inverse=True)
         labels = dense.reshape(labels.shape) + (values[0] > 0)
         values = values[values > 0]
@@ -314,11 +342,11 @@ def _window(
 
 def _tight_bbox(mask: NDArray[np.bool_], shape: tuple[int, int]) -> tuple[int, int, int, int]:
     """Return the smallest half-open box around the True pixels of an (H, W) mask."""
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     fail_if(
-        mask.shape != tuple(shape) or not len(rows),
+        mask.shape != tuple(shape) or not mask.any(),
         f"a mask of shape {tuple(shape)} with at least one True pixel",
         f"shape {mask.shape}, {np.count_nonzero(mask)} True pixels",
         "pass masks of the whole plane, or crops together with their bboxes",
     )
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1

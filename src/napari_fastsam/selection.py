@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.instances import empty_labels
 from napari_fastsam.prompts import ALONE, Prompts
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Selection:
         A candidate that is the best answer to several prompts takes the first one's number, and
         smaller objects lie on larger ones.
         """
-        labels = np.zeros(self.candidates.shape, dtype)
+        labels = empty_labels(self.candidates.shape, len(self), dtype)
         picked, prompts = np.unique(self.best, return_index=True)
         answered = picked >= 0
         self.candidates[picked[answered]].paint(labels, prompts[answered] + 1)
@@ -124,6 +125,7 @@ def select(candidates: Instances, prompts: Prompts, *, confidence: float = 0.0) 
     Examples
     --------
     >>> import numpy as np
+    >>> from napari_fastsam import Instances, Prompts, select
     >>> cells = Instances.from_labels(np.array([[1, 1, 0, 2], [1, 1, 0, 2]]))
     >>> select(cells, Prompts(points=[(0, 3), (1, 0), (0, 2)])).best
     array([ 1,  0, -1])
@@ -287,7 +289,7 @@ def _scribble_fit(candidates: Instances, scribbles: Instances | None) -> NDArray
     if scribbles is None:
         return np.zeros((0, len(candidates)))
     covered = candidates.overlaps(scribbles) / scribbles.areas[:, None]
-    return _thresholded(np.round(covered, 1), MIN_COVERED)
+    return np.where(covered >= MIN_COVERED, np.round(covered, 1), 0)
 
 
 def _thresholded(fit: NDArray[np.float64], least: float) -> NDArray[np.float64]:
