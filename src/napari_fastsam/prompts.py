@@ -43,8 +43,9 @@ class Prompts:
     positive
         (P,) bool: the object holds the point (True, the default) or does not.
     group
-        (P,) integers: points of the same group speak of one object. -1, the default, is a point on
-        its own: a positive one asks for its own object, a negative one speaks to every object.
+        (P,) integers from 0: points of the same group speak of one object. -1, the default, is a
+        point on its own: a positive one asks for its own object, a negative one speaks to every
+        object.
     boxes
         (B, 4) boxes ``(min_row, min_col, max_row, max_col)``, half-open, each around one object.
     masks
@@ -79,8 +80,10 @@ class Prompts:
         faults: list[str] = []
         points = _table(self.points, 2, "points (P, 2)", faults)
         boxes = _table(self.boxes, 4, "boxes (B, 4)", faults)
-        positive = _column(self.positive, len(points), True, bool, "positive", faults)
-        group = _column(self.group, len(points), ALONE, np.int64, "group", faults)
+        positive = _column(self.positive, len(points), True, "b", "positive", faults)
+        group = _column(self.group, len(points), ALONE, "iu", "group", faults)
+        for n in np.flatnonzero(group < ALONE):
+            faults.append(f"point {n} in group {group[n]}, below -1")
         if self.shape is not None and not faults:
             outside = (points < -0.5) | (points >= np.asarray(self.shape) - 0.5)
             for n in np.flatnonzero(outside.any(1)):
@@ -119,7 +122,7 @@ class Prompts:
         assert self.group is not None
         members = np.flatnonzero(self.positive | (self.group != ALONE))
         groups = self.group[members]
-        owner = np.where(groups == ALONE, -1 - members, groups)
+        owner = np.where(groups == ALONE, -1 - members, groups)  # below 0: alone
         _, first, owner = np.unique(owner, return_index=True, return_inverse=True)
         rank = first[owner.reshape(-1)]
         order = np.argsort(rank, kind="stable")
@@ -159,14 +162,16 @@ def _table(value: ArrayLike, columns: int, name: str, faults: list[str]) -> NDAr
 
 
 def _column(
-    value: ArrayLike | None, length: int, default: Any, dtype: Any, name: str, faults: list[str]
+    value: ArrayLike | None, length: int, default: Any, kinds: str, name: str, faults: list[str]
 ) -> NDArray[Any]:
-    """Return an (N,) copy, or the default N times."""
-    column = np.full(length, default, dtype) if value is None else np.array(value, dtype)
-    if column.shape != (length,):
-        faults.append(f"{name}: shape {column.shape} for {length} points")
-        return np.full(length, default, dtype)
-    return column
+    """Return an (N,) copy of a dtype of these kinds, or the default N times."""
+    column = np.array([default] * length if value is None else value)
+    if column.size == 0 and length == 0:
+        column = np.array([default])[:0]
+    if column.shape != (length,) or column.dtype.kind not in kinds:
+        faults.append(f"{name}: shape {column.shape}, {column.dtype}, for {length} points")
+        return np.array([default] * length, type(default))
+    return column.astype(type(default))
 
 
 def _clipped(boxes: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
