@@ -236,3 +236,11 @@ def test_most_true_cells_keep_one_identity(shared_data) -> None:
     cells = np.unique(truth[truth > 0])
     shares = [np.bincount(linked[truth == cell]).max() / (truth == cell).sum() for cell in cells]
     assert np.mean(np.array(shares) >= 0.95) >= 0.85
+
+
+def test_huge_labels_are_linked_as_small_ones() -> None:
+    small = np.array([plane(LEFT, RIGHT), plane(RIGHT, LEFT)])
+    huge = np.where(small, small.astype(np.int64) + 10**12, 0)
+    np.testing.assert_array_equal(link(huge), link(small))
+    with pytest.raises(ValueError, match="labels below"):
+        Linker().push(huge[0])

@@ -315,3 +315,7 @@ def test_a_prompt_without_an_answer_has_no_score(stack: np.ndarray) -> None:
     prompts = {(0,): Prompts(points=[(4, 4), (15, 15)])}
     (result,) = run(Request(data=stack, prompts=prompts), Scored())
     assert set(result.scores) == {1}
+
+
+def test_a_model_may_be_a_name_of_the_registry() -> None:
+    assert build("starter").spec.model == "starter"

@@ -62,6 +62,11 @@ class _Parts(NamedTuple):
     tile: NDArray[np.intp]  # (N,) the tile that each comes from
     cut: NDArray[np.bool_]  # (N, 4) whether the tile's top, left, bottom, right edge cuts it
 
+    @property
+    def is_cut(self) -> NDArray[np.bool_]:
+        """(N,) whether any edge of the tile cuts it."""
+        return np.asarray(self.cut.any(1))
+
 
 def merge(looks: Sequence[Look], shape: tuple[int, int]) -> Instances:
     """Return the objects of a plane of `shape` (H, W), each once and whole, the best first."""
@@ -102,7 +107,7 @@ def _seams(tiles: Sequence[Look]) -> Iterator[_Seam]:
     for n in range(len(tiles)):
         low = np.maximum(windows[n, :2], windows[:n, :2])
         high = np.minimum(windows[n, 2:], windows[:n, 2:])
-        for m in np.flatnonzero((low < high).all(1)):
+        for m in map(int, np.flatnonzero((low < high).all(1))):
             band = Window(*map(int, (*low[m], *high[m])))
             for a, b, shared in _agreeing(tiles[n].found, tiles[m].found, band):
                 yield _Seam(int(first[n]) + a, int(first[m]) + b, shared)
@@ -155,7 +160,7 @@ def _agree_in_part(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
 
 def _without_doubles(parts: _Parts, seams: list[_Seam]) -> NDArray[np.bool_]:
     """Return which candidates stay when those that another one stands for are gone."""
-    areas, scores, cut = parts.found.areas, parts.found.scores, parts.cut.any(1)
+    areas, scores, cut = parts.found.areas, parts.found.scores, parts.is_cut
     alive = np.ones(len(areas), bool)
     for first, second, shared in seams:
         if not cut[first] and not cut[second] and alive[first] and alive[second]:
@@ -176,7 +181,7 @@ def _without_doubles(parts: _Parts, seams: list[_Seam]) -> NDArray[np.bool_]:
 
 def _drop_unconfirmed(alive: NDArray[np.bool_], parts: _Parts, seams: list[_Seam]) -> None:
     """Drop pieces that agree with nothing although another tile has them in full view."""
-    lone = alive & parts.cut.any(1)
+    lone = alive & parts.is_cut
     lone[[n for seam in seams for n in seam[:2]]] = False
     for n in np.flatnonzero(lone):
         bboxes = np.tile(parts.found.bboxes[n], (len(parts.windows), 1))
@@ -189,7 +194,7 @@ def _groups(parts: _Parts, seams: list[_Seam], alive: NDArray[np.bool_]) -> list
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    cut = parts.cut.any(1)
+    cut = parts.is_cut
     ends = [seam[:2] for seam in seams if cut[seam.first] or cut[seam.second]]
     rows, cols = np.array(ends, np.intp).reshape(-1, 2).T
     graph = coo_array((np.ones(len(rows)), (rows, cols)), shape=(len(cut), len(cut)))
@@ -250,6 +255,6 @@ def _with_large(
     shared = parts.found.overlaps(coarse)
     in_view = coarse.overlaps(parts.windows).T[:, parts.tile]
     fragment = shared >= _AGREEMENT * (in_view + parts.found.areas - shared)
-    gone = fragment[extra].any(0)
+    gone = np.asarray(fragment[extra].any(0))
     kept = [n for n, group in enumerate(groups) if closed[n] or not gone[group].all()]
     return Instances.concatenate([merged[kept], coarse[extra]])

@@ -28,6 +28,7 @@ _CONTAINMENT = 0.7  # weight of that share beside the IoU: caps of a cell still 
 _GAP_DISCOUNT = 0.5  # each plane missed halves what a link is worth, so neighbours come first
 _NEARNESS = 0.1  # what nearness adds to them at most: it decides where overlap does not
 _MIN_SIZE_RATIO = 0.5  # objects that do not overlap are the same only if about the same size
+_INDEXED = 1 << 26  # an array that is indexed by label has fewer entries than this
 _INHERITED = 0.5  # share of a piece that must lie on the whole for it to be a split or a merge
 
 
@@ -135,10 +136,16 @@ class Linker:
         Raises
         ------
         ValueError
-            If `labels` are no integers, negative, not a plane, or of another shape than the plane
-            before.
+            If `labels` are no integers, negative, huge, not a plane, or of another shape than the
+            plane before.
         """
         plane = _checked(labels, self._seen.masks.shape if self._seen else None)
+        fail_if(
+            plane.max(initial=0) >= _INDEXED,
+            f"labels below {_INDEXED}, as what is returned is indexed by them",
+            f"{plane.max(initial=0)}",
+            "number them 1, 2, 3 … or use link(), which does",
+        )
         values, now = objects_of(plane)
         before = self._seen or objects_of(np.zeros_like(plane))[1]
         pairs = pairs_of(before, now, overlaps(before.masks, plane, values), self._reach(before))
@@ -211,10 +218,18 @@ def link(plane_labels: Iterable[ArrayLike], **options: Any) -> NDArray[np.uint32
     linker = Linker(**options)
     planes = []
     for labels in plane_labels:
-        plane = _checked(labels)
+        plane = _renumbered(_checked(labels))
         planes.append(linker.push(plane)[plane])
     fail_if(not planes, "one or more planes of labels", "none", "pass a (Z, Y, X) array")
     return np.stack(planes)
+
+
+def _renumbered(plane: NDArray[Any]) -> NDArray[Any]:
+    """Return a plane whose largest label is small enough to index by."""
+    if plane.max(initial=0) < _INDEXED:
+        return plane
+    values, dense = np.unique(plane, return_inverse=True)
+    return np.asarray(dense.reshape(plane.shape) + (values[0] > 0))
 
 
 def _checked(labels: ArrayLike, shape: tuple[int, int] | None = None) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,8 @@ class Request:
     cleanup
         What is tidied afterwards.
     link
-        Give an object one label through the last of the stepped axes.
+        Give an object one label through the last of the stepped axes. Planes that follow each other
+        in the request count as neighbours, also where planes between them are left out.
     key
         Names `data` and `display` in the cache: equal keys mean equal pixels. ``None`` caches
         nothing.
@@ -167,8 +169,10 @@ class CandidateCache:
             self.nbytes = 0
 
 
-def build(model: ModelSpec | Segmenter) -> Segmenter:
-    """Return the segmenter that a `ModelSpec` describes; a segmenter is returned as it is."""
+def build(model: str | PathLike[str] | ModelSpec | Segmenter) -> Segmenter:
+    """Return the segmenter that a name, a path or a `ModelSpec` means; one is returned as it is."""
+    if isinstance(model, str | PathLike):
+        model = ModelSpec(model=fspath(model))
     if not isinstance(model, ModelSpec):
         return model
     from napari_fastsam.models.fastsam import FastSAM
@@ -179,7 +183,7 @@ def build(model: ModelSpec | Segmenter) -> Segmenter:
 
 def run(
     request: Request,
-    model: ModelSpec | Segmenter,
+    model: str | PathLike[str] | ModelSpec | Segmenter,
     *,
     cache: CandidateCache | None = None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -191,7 +195,8 @@ def run(
     request
         What to segment and what to choose.
     model
-        Built on first use if it is a `ModelSpec`.
+        Built on first use if it is a name of the registry, the path of a checkpoint or a
+        `ModelSpec`.
     cache
         Where candidates are looked up and kept, under ``(request.key, index)`` and the model.
     cancelled
@@ -264,7 +269,7 @@ def _choose(
 
 def segment_stack(
     stack: Any,
-    model: ModelSpec | Segmenter,
+    model: str | PathLike[str] | ModelSpec | Segmenter,
     *,
     axes: str | None = None,
     link: bool = False,
@@ -281,7 +286,7 @@ def segment_stack(
     stack
         An image or stack of any numeric dtype (NumPy, dask, zarr).
     model
-        A `FastSAM`, another `Segmenter`, or a `ModelSpec`.
+        A `FastSAM`, another `Segmenter`, a `ModelSpec`, a name of the registry or a path.
     axes
         A letter for each axis, as ``"ZYX"``, ``"TZYXC"``; ``None`` guesses from the shape.
     link
@@ -305,6 +310,7 @@ def segment_stack(
     Examples
     --------
     >>> import napari_fastsam as fs
+    >>> import numpy as np
     >>> from skimage.data import coins
     >>> stack = np.stack([coins()] * 2)
     >>> fs.segment_stack(stack, fs.FastSAM("starter", device="cpu"), axes="ZYX").shape

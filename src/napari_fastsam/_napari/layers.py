@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from napari_fastsam._napari.labels import Existing, LabelWriter, check_labels, l
 from napari_fastsam._napari.views import View, carry, display_of, layout, pixels
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.pipeline import Request, run
-from napari_fastsam.segmenter import ModelSpec, Segmenter
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam.pipeline import Index, PlaneResult
     from napari_fastsam.planes import Display, PlaneAxes
+    from napari_fastsam.segmenter import ModelSpec, Segmenter
 
 
 def segment_layers(
@@ -114,7 +113,7 @@ def segment_layers(
     )
     writer = writer_for(labels, request, existing)
     unanswered = 0
-    for result in run(request, as_model(model)):
+    for result in run(request, model):
         writer.write(result)
         unanswered += count_unanswered(result)
     writer.close()
@@ -201,11 +200,6 @@ def writer_for(labels: Labels, request: Request, existing: Existing) -> LabelWri
     """Return what writes the results of a request into a Labels layer."""
     each_plane = request.prompts is None and not request.link
     return LabelWriter(labels, request.layout, existing, each_plane=each_plane)
-
-
-def as_model(model: str | PathLike[str] | ModelSpec | Segmenter) -> ModelSpec | Segmenter:
-    """Return a name or path as a `ModelSpec`, and what is a model already as it is."""
-    return ModelSpec(model=str(model)) if isinstance(model, str | Path) else model  # type: ignore[return-value]
 
 
 def count_unanswered(result: PlaneResult) -> int:
