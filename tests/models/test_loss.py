@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from napari_fastsam.models.forgetting import forgotten
 from napari_fastsam.models.loss import (
     Outputs,
     Target,
@@ -12,7 +13,6 @@ from napari_fastsam.models.loss import (
     loss,
     sides_from,
 )
-from napari_fastsam.models.memory import forgotten
 
 BOX = torch.tensor([[8.0, 16.0, 40.0, 56.0]])
 

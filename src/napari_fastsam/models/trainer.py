@@ -15,8 +15,8 @@ import torch
 
 from napari_fastsam.models._ultralytics import network
 from napari_fastsam.models.augment import view
+from napari_fastsam.models.forgetting import forgotten
 from napari_fastsam.models.loss import Outputs, loss
-from napari_fastsam.models.memory import forgotten
 from napari_fastsam.models.scenes import target_of
 
 if TYPE_CHECKING:
