@@ -58,29 +58,51 @@ def test_a_format_that_cannot_hold_labels_is_refused(images):
 
 def test_images_of_one_name_are_refused(images):
     Path("in/a.npy").touch()
-    with pytest.raises(ValueError, match=r"in/a\.npy and in/a\.png, both for out/a\.tif"):
+    with pytest.raises(ValueError, match=r"in.a\.npy and in.a\.png, both for out.a\.tif"):
         plan_outputs(find_images(["in"]), "out", several=True)
 
 
 def test_an_image_is_never_its_own_output(images):
-    with pytest.raises(ValueError, match=r"in/b\.tif, an input"):
+    with pytest.raises(ValueError, match=r"in.b\.tif, which is or holds an input"):
         plan_outputs(images, "in", several=True, overwrite=True)
     assert everything_below("in") == ["a.png", "b.tif", "sub", "sub/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "said"),
+    [
+        pytest.param("in.zarr/0", "in.zarr", "is or holds an input", id="the group around it"),
+        pytest.param("in.zarr", "in.zarr/0.zarr", "is part of an input", id="an array inside it"),
+    ],
+)
+def test_an_image_is_not_replaced_as_a_part_or_the_whole(images, image, output, said):
+    for name in ("0", "0.zarr"):
+        Path("in.zarr", name).mkdir(parents=True)
+        Path("in.zarr", name, "zarr.json").touch()
+    Path("in.zarr", "zarr.json").touch()
+    with pytest.raises(ValueError, match=f"{Path(output).name}, which {said}"):
+        plan_outputs(find_images([image]), output, several=False, overwrite=True)
+
+
+def test_a_plan_makes_no_folder(images):
+    assert plan_outputs(images, "new/out", several=True)[0] == Path("new/out/a.tif")
+    assert not Path("new").exists()
 
 
 def test_existing_outputs_are_refused_unless_told_otherwise(images):
     Path("out").mkdir()
     for name in ("a.tif", "b.tif"):
         Path("out", name).touch()
-    with pytest.raises(FileExistsError, match=r"out/a\.tif and 1 more.*--overwrite"):
+    with pytest.raises(FileExistsError, match=r"out.a\.tif and 1 more.*--overwrite"):
         plan_outputs(images, "out", several=True)
     assert len(plan_outputs(images, "out", several=True, overwrite=True)) == 3
 
 
 def test_a_folder_that_is_a_file_is_an_error_before_the_work(images):
     Path("taken").touch()
-    with pytest.raises(OSError, match="taken"):
-        plan_outputs(images[:1], "taken/a.tif", several=False)
+    for output in ("taken/a.tif", "taken/new/a.tif"):
+        with pytest.raises(OSError, match=r"a folder to write to.*taken.*choose another"):
+            plan_outputs(images[:1], output, several=False)
 
 
 @pytest.mark.skipif(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fastsam._checks import fail_if
+from napari_fastsam._checks import fail_if, message
 from napari_fastsam.files.readers import PICTURES
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def plan_outputs(
     Raises
     ------
     ValueError
-        If the ending is no format of labels, two images would share an output, or an output is one
-        of the images.
+        If the ending is no format of labels, two images would share an output, or an output is an
+        image, holds one, or is a part of one.
     OSError
         If an output exists, or its folder cannot be written to.
     """
@@ -68,9 +68,7 @@ def plan_outputs(
             "leave out the ending" if several else "labels are exact in .tif; use that ending",
         )
         outputs = [path]
-    sources = {item.path.resolve() for item in inputs}
-    onto = next((target for target in outputs if target.resolve() in sources), None)
-    fail_if(onto, "outputs beside the images", f"{onto}, an input", "choose another OUTPUT folder")
+    _require_apart(inputs, outputs)
     refuse_existing(list(dict.fromkeys(outputs)), overwrite)
     for folder in {target.parent for target in outputs}:
         require_writable(folder)
@@ -123,10 +121,33 @@ def refuse_existing(paths: list[Path], overwrite: bool) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder, and raise OSError if no file can be made in it: before the work, not after."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+    """Raise OSError if no file could be made in a folder, which need not exist yet.
+
+    Asked before the work, so that it is not in vain.
+    """
+    absolute = folder.absolute()
+    there = next(place for place in (absolute, *absolute.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        said = message("a folder to write to", f"{folder}, {error.strerror}", "choose another")
+        raise type(error)(said) from error
+
+
+def _require_apart(inputs: Sequence[Input], outputs: Sequence[Path]) -> None:
+    """Raise ValueError if an output would replace an image: one may be a folder in another."""
+    sources = {item.path.resolve() for item in inputs}
+    above = {folder for source in sources for folder in (source, *source.parents)}
+    for output in dict.fromkeys(outputs):
+        target = output.resolve()
+        part = target.exists() and not sources.isdisjoint(target.parents)
+        fail_if(
+            target in above or part,
+            "outputs beside the images",
+            f"{output}, which is {'part of' if part else 'or holds'} an input",
+            "choose another OUTPUT",
+        )
 
 
 def _require_different(inputs: Sequence[Input], outputs: Sequence[Path]) -> None:
