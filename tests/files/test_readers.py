@@ -18,7 +18,7 @@ def check(path, data, axes):
     np.testing.assert_array_equal(np.asarray(image.data[...]), data)
 
 
-@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
 @pytest.mark.parametrize(
     ("data", "axes"),
     [
@@ -33,6 +33,21 @@ def test_tiff_is_read_with_its_pixels_and_axes(tmp_path, data, axes, compression
     colour = "rgb" if data.ndim == 3 and data.shape[2] in (3, 4) else "minisblack"
     tifffile.imwrite(tmp_path / "a.tif", data, photometric=colour, compression=compression)
     check(tmp_path / "a.tif", data, axes)
+
+
+def test_a_tiff_of_jpeg_tiles_is_read(tmp_path):
+    path, data = tmp_path / "a.tif", np.full((32, 48, 3), 90, np.uint8)
+    tifffile.imwrite(path, data, photometric="rgb", compression="jpeg", tile=(16, 16))
+    np.testing.assert_allclose(np.asarray(read_image(path).data), data, atol=2)
+
+
+def test_other_images_in_a_tiff_are_left_out_with_a_warning(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for image in (RAMP, RAMP[:10], RAMP[:, :10]):
+            file.write(image, photometric="minisblack")
+    with pytest.warns(UserWarning, match=r"Of the 3 images in .*a\.tif the first was read"):
+        image = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image.data, RAMP)
 
 
 def test_the_axes_of_an_ome_tiff_are_its_own(tmp_path):
@@ -163,6 +178,13 @@ def test_a_truncated_png_is_refused(tmp_path):
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(ReadError, match="truncated"):
+        read_image(tmp_path / "a.png")
+
+
+def test_a_picture_of_too_many_pixels_says_which_formats_have_no_limit(tmp_path, monkeypatch):
+    PIL.Image.fromarray(RAMP).save(tmp_path / "a.png")
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", RAMP.size // 3)
+    with pytest.raises(ReadError, match=r"a\.png.*600 pixels.*convert it to TIFF or zarr"):
         read_image(tmp_path / "a.png")
 
 

@@ -1,11 +1,13 @@
 """What array and axes an image file holds.
 
-Large files are read plane by plane: TIFF and NPY are memory-mapped, zarr stays on disk.
+Large files are read plane by plane: NPY and plain TIFF are memory-mapped, zarr stays on disk.
+Compressed TIFF is decoded as a whole, into a temporary file that is mapped.
 """
 
 from __future__ import annotations
 
 import logging
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,7 +69,7 @@ def read_image(path: Path, axes: str | None = None) -> Image:
     Raises
     ------
     ReadError
-        If the file is damaged, or not of a kind that can be read.
+        If the file is damaged, not of a kind that can be read, or too large to.
     ValueError
         If the axes do not fit the image.
 
@@ -89,6 +91,8 @@ def read_image(path: Path, axes: str | None = None) -> Image:
         "convert it to TIFF first",
         ReadError,
     )
+    import PIL.Image
+
     try:
         data, own_axes = readers[ending](path)
     except ReadError:
@@ -96,6 +100,14 @@ def read_image(path: Path, axes: str | None = None) -> Image:
     except MemoryError as error:
         raise ReadError(
             message("an image that fits into memory", str(path), "save it as .zarr or .npy")
+        ) from error
+    except PIL.Image.DecompressionBombError as error:
+        raise ReadError(
+            message(
+                "a PNG or JPEG of fewer pixels",
+                f"{path}: {str(error).rstrip('.')}",
+                "convert it to TIFF or zarr",
+            )
         ) from error
     except Exception as error:  # on damaged files the decoders raise whatever they trip over
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
@@ -120,13 +132,19 @@ def _read_tiff(path: Path) -> tuple[Any, str | None]:
     from tifffile import TiffFile
 
     with _tifffile_complaints() as complaints, TiffFile(path) as file:
-        series = file.series[0]
+        series, others = file.series[0], len(file.series) - 1
         data = series.asarray(out="memmap")
         axes = str(series.axes)
     # tifffile logs a broken chain of pages and returns those before the break.
     broken = [text for text in complaints if "invalid page offset" in text]
     if broken:
         raise _damaged(path, broken[0])
+    if others:
+        warnings.warn(
+            f"Of the {others + 1} images in {path} the first was read; "
+            "save the others as files of their own.",
+            stacklevel=3,
+        )
     return data, None if set(axes) & set("QI") else axes  # Q and I: axes that nobody named
 
 
