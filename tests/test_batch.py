@@ -108,11 +108,18 @@ def test_prompts_choose_and_say_which_found_nothing(blobs):
         blobs,
         points=((40, 50), (0, 0)),
         boxes=((4, 4, 16, 26),),
-        background=((56, 4),),
     )
     labels = np.load("labels.npy")
     assert (labels[40, 50], labels[10, 10], labels[56, 4]) == (1, 3, 0)
     assert done.unanswered == ("point 0,0",)
+
+
+def test_no_prompt_is_answered_by_an_object_that_holds_background(blobs):
+    np.save("a.npy", SCENE)
+    asked = {"points": ((40, 50),), "boxes": ((4, 4, 16, 26),), "background": ((10, 10),)}
+    (done,) = segment("a.npy", "labels.npy", blobs, **asked)
+    assert np.array_equal(np.unique(np.load("labels.npy")), [0, 1])
+    assert done.unanswered == ("box 4,4,16,26",)
 
 
 def test_prompts_on_a_stack_say_what_to_do_instead(blobs):
@@ -147,9 +154,51 @@ def test_coco_annotations_of_a_folder_are_one_file(blobs):
     save_stack("in/b.tif", count=2)
     Path("in/c.npy").write_bytes(b"nothing")
     segment("in", "all.json", blobs, several=True)
-    content = json.loads(Path("all.json").read_text())
+    content = json.loads(Path("all.json").read_text(encoding="utf-8"))
     assert [image["file_name"] for image in content["images"]] == ["a.npy", "b.tif", "b.tif"]
     assert [item["area"] for item in content["annotations"]] == [200, 600, 4] * 3
+
+
+def test_annotations_tell_images_of_one_name_apart(blobs):
+    for name in ("in/a.npy", "in/sub/a.npy"):
+        Path(name).parent.mkdir()
+        np.save(name, SCENE)
+    segment("in/**/*.npy", "all.json", blobs, several=True)
+    content = json.loads(Path("all.json").read_text(encoding="utf-8"))
+    assert [image["file_name"] for image in content["images"]] == ["a.npy", "sub/a.npy"]
+
+
+class Failing:
+    """A segmenter whose second call fails."""
+
+    def __init__(self, segmenter, error):
+        self.segmenter, self.error = segmenter, error
+
+    def segment(self, image):
+        if self.segmenter.calls == 1:
+            self.segmenter.shapes.append(image.shape)
+            raise self.error
+        return self.segmenter.segment(image)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA error"), MemoryError()])
+def test_the_networks_failure_on_one_image_is_reported_and_the_others_are_done(blobs, error):
+    Path("in").mkdir()
+    for name in "abc":
+        np.save(f"in/{name}.npy", SCENE)
+    outcomes = segment("in", "out", Failing(blobs, error), several=True)
+    assert [type(outcome) for outcome in outcomes] == [Done, Failed, Done]
+    assert outcomes[1].error is error
+
+
+def test_work_that_is_broken_off_keeps_the_annotations_of_what_is_done(blobs):
+    Path("in").mkdir()
+    for name in "abc":
+        np.save(f"in/{name}.npy", SCENE)
+    with pytest.raises(KeyboardInterrupt):
+        segment("in", "all.json", Failing(blobs, KeyboardInterrupt()), several=True)
+    content = json.loads(Path("all.json").read_text(encoding="utf-8"))
+    assert [image["file_name"] for image in content["images"]] == ["a.npy"]
 
 
 def test_no_annotations_are_written_if_no_image_can_be_read(blobs):

@@ -16,6 +16,7 @@ import numpy as np
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.files.coco import Coco
+from napari_fastsam.files.inputs import file_names
 from napari_fastsam.files.outputs import COCO, whole
 from napari_fastsam.files.readers import read_image
 from napari_fastsam.files.writers import label_file
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from napari_fastsam.files.readers import Image
     from napari_fastsam.pipeline import Index, PlaneResult
     from napari_fastsam.segmenter import Segmenter
+
+IMAGE_FAULTS = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+"""What one image may fail with, torch's own errors among them, while the others are done."""
 
 Tile = int | Literal["auto", "off"]
 """The side of a tile in pixels; tiles for large planes only; or no tiles."""
@@ -114,8 +118,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Done:
-    """An image that was segmented: where from and to, what was found, in how many seconds."""
+    """An image that was segmented: where from and to, what was found, in how many seconds.
 
+    No two images of a batch have the same name.
+    """
+
+    name: str
     path: Path
     output: Path
     shape: tuple[int, ...]
@@ -170,26 +178,29 @@ def segment_files(
     provenance = _provenance(model, job)
     segmenter = build(model)
     coco = Coco(provenance) if outputs[0].suffix.lower() == COCO else None
-    for item, output in zip(inputs, outputs, strict=True):
-        outcome: Done | Failed
-        try:
-            image = read_image(item.path, job.axes)
-            target = (
-                coco.image(item.path.name)
-                if coco is not None
-                else label_file(output, image.axes, provenance=provenance, overwrite=overwrite)
-            )
-            with target as write:
-                outcome = _segment(image, output, segmenter, job, write, progress)
-        except (ValueError, TypeError, OSError) as error:
-            outcome = Failed(item.path, error)
-        yield outcome
-    if coco is not None and coco.images:
-        with whole(outputs[0], overwrite=overwrite) as partial:
-            coco.save(partial)
+    try:
+        for name, item, output in zip(file_names(inputs), inputs, outputs, strict=True):
+            outcome: Done | Failed
+            try:
+                image = read_image(item.path, job.axes)
+                target = (
+                    coco.image(name)
+                    if coco is not None
+                    else label_file(output, image.axes, provenance=provenance, overwrite=overwrite)
+                )
+                with target as write:
+                    outcome = _segment(name, image, output, segmenter, job, write, progress)
+            except IMAGE_FAULTS as error:
+                outcome = Failed(item.path, error)
+            yield outcome
+    finally:  # the images that are done keep their annotations when the work is broken off
+        if coco is not None and coco.images:
+            with whole(outputs[0], overwrite=overwrite) as partial:
+                coco.save(partial)
 
 
 def _segment(
+    name: str,
     image: Image,
     output: Path,
     segmenter: Segmenter,
@@ -210,6 +221,7 @@ def _segment(
         unanswered += _unanswered(request, result)
         progress(image.path, done, total)
     return Done(
+        name=name,
         path=image.path,
         output=output,
         shape=image.axes.shape,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import zarr
 
-from napari_fastsam.files.inputs import find_images, stem
+from napari_fastsam.files.inputs import file_names, find_images, stem
 
 
 @pytest.fixture
@@ -44,6 +44,30 @@ def test_an_image_that_is_named_twice_comes_once(tree):
 
 def test_a_zarr_folder_is_an_image(tree):
     assert names("images/d.zarr") == ["d"]
+
+
+def test_a_glob_that_matches_a_zarr_leaves_out_the_arrays_inside_it(tree):
+    group = zarr.create_group("images/e.zarr")
+    group.create_array("0", shape=(4, 4), dtype="uint8")
+    assert names("images/**/*") == ["a", "b", "d", "e", "sub/a", "sub/deep/c"]
+    assert names("images/e.zarr/*") == ["0"]
+
+
+def test_file_names_tell_the_images_apart(tree):
+    assert file_names(find_images(["images/**/*.*"])) == [
+        "a.PNG",
+        "b.tif",
+        "d.zarr",
+        "sub/a.png",
+        "sub/deep/c.npy",
+    ]
+    Path("images/deep").mkdir()
+    Path("images/deep/a.png").touch()
+    assert file_names(find_images(["images/sub/a.png", "images/deep/a.png", "images/b.tif"])) == [
+        "images/sub/a.png",
+        "images/deep/a.png",
+        "b.tif",
+    ]
 
 
 def test_a_file_whose_name_looks_like_a_glob_is_found(tree):

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else "napari-fastsam"
         tell("error", f"{error.format_message().rstrip('.')}. See '{command} --help'.")
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, RuntimeError, MemoryError) as error:
         if debug:
             raise
         tell("error", one_line(error))

@@ -24,8 +24,8 @@ MOST_ROWS = 25
 
 
 def one_line(text: object) -> str:
-    """Return a text without its line breaks."""
-    return " ".join(str(text).split())
+    """Return a text without its line breaks; an error that says nothing by its name."""
+    return " ".join(str(text).split()) or type(text).__name__
 
 
 def tell(kind: str, text: str) -> None:
@@ -90,7 +90,7 @@ def print_images(images: Sequence[Done]) -> None:
         scores = [found.score for found in done.objects]
         areas = sorted(found.area for found in done.objects)
         table.add_row(
-            done.path.name,
+            done.name,
             str(len(scores)),
             f"{sum(scores) / len(scores):.2f}" if scores else "",
             f"{areas[len(areas) // 2]:,}" if areas else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -11,7 +12,7 @@ from napari_fastsam._checks import fail_if
 from napari_fastsam.files.readers import ENDINGS, is_zarr
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _SEVERAL_PARTS = (".ome.tif", ".ome.tiff", ".ome.zarr")
 
@@ -22,6 +23,11 @@ class Input:
 
     path: Path
     name: str
+
+    @property
+    def file_name(self) -> str:
+        """The name with its ending, as ``a/b.png``."""
+        return Path(self.name).with_name(self.path.name).as_posix()
 
 
 def find_images(patterns: Iterable[str]) -> list[Input]:
@@ -51,7 +57,7 @@ def find_images(patterns: Iterable[str]) -> list[Input]:
                 _glob_root(path),
                 [Path(m) for m in sorted(glob(pattern, recursive=True))],
             )
-        images = matches if path.is_file() else [match for match in matches if _is_image(match)]
+        images = matches if path.is_file() else _images_of(matches)
         fail_if(
             not images,
             f"an image ({', '.join(ENDINGS)}), or a folder or glob of them",
@@ -70,6 +76,23 @@ def stem(path: Path) -> str:
     endings = (*_SEVERAL_PARTS, path.suffix.lower())
     ending = next(ending for ending in endings if path.name.lower().endswith(ending))
     return path.name[: len(path.name) - len(ending)] or path.name
+
+
+def _images_of(matches: list[Path]) -> list[Path]:
+    """Return the images among the matches, without the arrays inside a zarr that is one too."""
+    images = [match for match in matches if _is_image(match)]
+    groups = {image for image in images if is_zarr(image)}
+    return [image for image in images if groups.isdisjoint(image.parents)]
+
+
+def file_names(inputs: Sequence[Input]) -> list[str]:
+    """Return a different name for each image: its `file_name`, or else its path as it was given."""
+    names = [item.file_name for item in inputs]
+    seen = Counter(names)
+    return [
+        name if seen[name] == 1 else item.path.as_posix()
+        for name, item in zip(names, inputs, strict=True)
+    ]
 
 
 def _is_image(path: Path) -> bool:
