@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
+import zarr
 from skimage.data import coins
 from typer.testing import CliRunner
 
@@ -58,7 +59,8 @@ def run_alone(*arguments, **options):
 
 
 def test_the_entry_point_is_main():
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
     module, name = project["scripts"]["napari-fastsam"].split(":")
     assert getattr(sys.modules[module], name) is cli.main
 
@@ -150,11 +152,22 @@ def test_points_and_boxes_choose(specs, capsys):
     assert capsys.readouterr().err == warning
 
 
-def test_cleanup_is_passed_on(specs):
-    words = "--min-area 300 --opening 1 --closing 1 --smoothing 0.5 --fill-holes 3 --largest-piece"
-    assert main(["segment", "scene.png", "-o", "a.tif", "--json", *words.split()]) == 0
-    assert not tifffile.imread("a.tif")[5:15, 5:25].any()
-    assert main(["segment", "scene.png", "-o", "b.tif", "--clear-border"]) == 0
+def test_each_option_of_cleanup_reaches_it(specs):
+    words = (
+        "--min-area 300 --opening 1 --closing 2 --smoothing 0.5 --fill-holes 3 --largest-piece "
+        "--clear-border"
+    )
+    assert main(["segment", "scene.png", "-o", "a.zarr", "--json", *words.split()]) == 0
+    assert zarr.open("a.zarr", mode="r").attrs["napari_fastsam"]["job"]["cleanup"] == {
+        "opening": 1,
+        "closing": 2,
+        "smoothing": 0.5,
+        "fill_holes": 3,
+        "largest_piece": True,
+        "min_area": 300,
+        "clear_border": True,
+    }
+    assert not np.asarray(zarr.open("a.zarr", mode="r"))[5:15, 5:25].any()
 
 
 def test_a_stack_is_linked_along_the_axes_that_are_named(specs, capsys):
@@ -173,7 +186,7 @@ def test_a_glob_fills_a_folder_with_a_row_for_each_image(specs, capsys):
     out = capsys.readouterr().out
     assert [line.split()[:2] for line in out.splitlines() if ".png" in line] == [
         ["one.png", "2"],
-        ["two.png", "2"],
+        ["sub/two.png", "2"],
     ]
     assert "2 images, 4 objects: labels in out" in out
     assert Path("out/one.tif").exists()
@@ -188,7 +201,8 @@ def test_one_bad_image_among_many_is_reported_at_the_end_with_status_1(specs, ca
     assert main(["segment", "in", "-o", "out"]) == 1
     out, err = capsys.readouterr()
     assert "2 images" in out
-    assert err.startswith("napari-fastsam: failed: in/b.tif: Expected a whole image in in/b.tif.")
+    bad = Path("in/b.tif")
+    assert err.startswith(f"napari-fastsam: failed: {bad}: Expected a whole image in {bad}.")
     assert err.count("\n") == 1
     assert sorted(path.name for path in Path("out").iterdir()) == ["a.tif", "c.tif"]
 
@@ -212,7 +226,7 @@ def test_one_bad_image_among_many_is_reported_at_the_end_with_status_1(specs, ca
         pytest.param("segment scene.png -o a.tif --tile x", "--tile auto, off", id="tile"),
         pytest.param("segment scene.png -o a.tif --axes ZYX", "scene.png: Expected", id="axes"),
         pytest.param("segment scene.png -o a.tif --colour", "--colour", id="option"),
-        pytest.param("segment scene.png -o /proc/none/a.tif", "none", id="folder of the system"),
+        pytest.param("segment scene.png -o scene.png/a.tif", "a folder to write", id="no folder"),
         pytest.param("models fetch nothing", "FastSAM-s", id="unknown model"),
         pytest.param("models convert scene.png a.pt", "write a.safetensors", id="convert to"),
         pytest.param("models convert none.pt a.safetensors", "none.pt", id="convert what"),
@@ -257,6 +271,19 @@ def test_a_warning_is_one_line(specs, capsys):
     assert "batch.py" not in err
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(RuntimeError("CUDA\nerror"), "CUDA error"), (MemoryError(), "MemoryError")]
+)
+def test_a_failure_of_the_network_is_one_line(monkeypatch, capsys, error, said):
+    class Failing:
+        def segment(self, image):
+            raise error
+
+    monkeypatch.setattr("napari_fastsam.batch.build", lambda spec: Failing())
+    assert main(["segment", "scene.png", "-o", "a.tif"]) == 2
+    assert capsys.readouterr().err == f"napari-fastsam: error: {said}\n"
+
+
 def test_models_are_listed_with_what_is_missing(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("NAPARI_FASTSAM_CACHE", str(tmp_path / "cache"))
     assert main(["models"]) == 0
@@ -273,9 +300,10 @@ def test_models_are_listed_with_what_is_missing(capsys, monkeypatch, tmp_path):
 
 def test_a_model_that_is_not_here_is_not_downloaded_but_explained(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("NAPARI_FASTSAM_CACHE", str(tmp_path / "cache"))
-    assert main(["segment", "scene.png", "-o", "a.tif", "--model", "FastSAM-s"]) == 2
+    assert main(["segment", "scene.png", "-o", "new/a.tif", "--model", "FastSAM-s"]) == 2
     assert "`napari-fastsam models fetch FastSAM-s`" in capsys.readouterr().err
     assert not (tmp_path / "cache" / "FastSAM-s.pt").exists()
+    assert not Path("new").exists()
 
 
 def test_a_model_is_fetched_by_its_name(monkeypatch, capsys):
@@ -381,6 +409,14 @@ def test_the_viewer_opens_in_a_process_of_its_own(specs, monkeypatch, capsys):
     assert find_spec(demo.VIEWER_MODULE) is not None
 
 
+def test_the_demo_speaks_json(specs, capsys):
+    assert main(["demo", "--json"]) == 0
+    out, err = capsys.readouterr()
+    inputs = [Path(image["input"]).name for image in json.loads(out)["images"]]
+    assert inputs == ["coins.png", "ihc.png"]
+    assert err == ""
+
+
 def test_the_demo_runs_alone_with_the_model_that_comes_with_the_package(tmp_path):
     done = run_alone("demo")
     assert done.returncode == 0, done.stderr
@@ -403,7 +439,7 @@ def test_a_click_takes_a_coin(tmp_path):
 
 
 def documented():
-    page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text()
+    page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```", page, re.S | re.M)
     return [line for block in blocks for line in block.splitlines()]
 
