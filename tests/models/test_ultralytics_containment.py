@@ -10,6 +10,10 @@ import textwrap
 from typing import TYPE_CHECKING
 
 import pytest
+import torch
+
+from napari_fastsam.models._ultralytics import network
+from napari_fastsam.models.architecture import Architecture, recognise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,3 +190,17 @@ def test_a_cache_folder_that_cannot_be_made_is_no_obstacle(tmp_path):
     report = run(tmp_path, NAPARI_FASTSAM_CACHE=str(blocked), TMPDIR=str(tmp_path))
     assert report["imported"]
     assert report["files"] == []
+
+
+@pytest.mark.parametrize("name", ["yolov8n-seg.yaml", "yolov8-seg.yaml"])
+def test_a_recipe_in_the_working_folder_is_neither_used_nor_run(name, tmp_path, monkeypatch):
+    (tmp_path / name).write_text(
+        "nc: 1\nactivation: open('owned', 'w') and torch.nn.ReLU()\n"
+        "backbone: [[-1, 1, Conv, [64, 3, 2]]]\n"
+        "head: [[[0, 0, 0], 1, Segment, [nc, 32, 256]]]\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    model = network(Architecture("n"))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert recognise(model.state_dict()) == Architecture("n")
+    assert isinstance(model.model[0].act, torch.nn.SiLU)

@@ -59,8 +59,11 @@ def network(architecture: Architecture) -> torch.nn.Module:
     Torch's random state is left as it was.
     """
     tasks = _tasks()
-    recipe = tasks.yaml_model_load(f"yolov8{architecture.scale}-seg.yaml")
-    recipe |= {"nc": architecture.classes, "reg_max": architecture.reg_max}
+    recipe = _layers() | {
+        "scale": architecture.scale,
+        "nc": architecture.classes,
+        "reg_max": architecture.reg_max,
+    }
     with torch.random.fork_rng(devices=[]):
         model: torch.nn.Module = tasks.SegmentationModel(recipe, verbose=False)
     return model.eval()
@@ -93,6 +96,18 @@ def _tasks() -> Any:
         if settings["sync"]:
             settings.update(sync=False)
     return ultralytics.nn.tasks
+
+
+def _layers() -> dict[str, Any]:
+    """Read the network's layers from the installed package.
+
+    By its name alone, ultralytics would take a file of the working folder first, and run as Python
+    what that gives for an activation.
+    """
+    from ultralytics.utils import ROOT, YAML
+
+    recipe = YAML.load(ROOT / "cfg" / "models" / "v8" / "yolov8-seg.yaml")
+    return {key: recipe[key] for key in ("scales", "backbone", "head")}
 
 
 @contextmanager
