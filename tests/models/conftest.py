@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastsam.models.architecture import Architecture
+    from napari_fastsam.models.data import Pair
     from napari_fastsam.models.fastsam import FastSAM
 
 
@@ -135,3 +137,20 @@ def refused(cache: Path) -> Callable[[Path, str], None]:
         assert not cache.exists()
 
     return check
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[Pair]:
+    """Two photographs and two cells of two objects, one large and one small."""
+    from napari_fastsam.models.data import Pair
+
+    made = []
+    for name in ("cells/1", "cells/2", "photos/1", "photos/2"):
+        labels = np.zeros((64, 64), np.uint8)
+        labels[8:40, 8:40], labels[44:60, 44:60] = 1, 2
+        image, truth = tmp_path / "i" / f"{name}.tif", tmp_path / "l" / f"{name}.tif"
+        for path, array in ((image, labels * 100), (truth, labels)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tifffile.imwrite(path, array)
+        made.append(Pair(name, image, truth))
+    return made

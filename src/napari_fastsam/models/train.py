@@ -18,10 +18,11 @@ from napari_fastsam.models.data import divide, find_pairs, read_pair, shares
 from napari_fastsam.models.device import choose_device
 from napari_fastsam.models.evaluate import Figures, evaluate, table
 from napari_fastsam.models.fastsam import FastSAM
+from napari_fastsam.models.lessons import Lessons, all_domains, earlier_domains, plan
 from napari_fastsam.models.letterbox import STRIDE
 from napari_fastsam.models.registry import model_path
 from napari_fastsam.models.run import Progress, Run
-from napari_fastsam.models.scenes import Lessons, Scene, Scenes, plan
+from napari_fastsam.models.scenes import Scene, Scenes
 from napari_fastsam.models.trainer import Recipe, Trainer
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def train(
         "licence": first.metadata.get("licence", "AGPL-3.0-or-later"),
         "trained_from": first.sha256,
         "recipe": {**asdict(recipe), "epochs_done": run.epochs_done, "fingerprint": fingerprint},
-        "domains": lessons.domains,
+        "domains": all_domains(earlier_domains(first.metadata), lessons.domains),
     }
     save_checkpoint(path, _in_half(run.best), metadata)
     run.end()
@@ -215,6 +216,7 @@ def _prepared(
         first.architecture.classes,
         image_size=recipe.image_size,
         photographs=photographs,
+        earlier=earlier_domains(first.metadata).values(),
     )
     fail_if(
         not any(map(len, lessons.objects)),

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_fastsam.models.checkpoint import Checkpoint
-    from napari_fastsam.models.scenes import Lessons, Scene, Scenes
+    from napari_fastsam.models.lessons import Lessons
+    from napari_fastsam.models.scenes import Scene, Scenes
 
 _WARM_UP = 150  # steps over which the learning rate rises, or a tenth of all
 _DECAY = 0.4  # the last part of the run, over which it falls
