@@ -6,6 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_the_examples_in_docstrings_are_true(name):
 
 def python_blocks(page: Path) -> str:
     """Return all Python of a page, one block after the other, its line numbers kept."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     lines = [""] * (text.count("\n") + 1)
     for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         first = text[: block.start(1)].count("\n")
@@ -73,7 +74,7 @@ def python_blocks(page: Path) -> str:
     [
         page.relative_to(ROOT).as_posix()
         for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-        if "```python" in page.read_text()
+        if "```python" in page.read_text(encoding="utf-8")
     ],
 )
 def test_the_python_of_every_page_runs(page, tmp_path, monkeypatch):
@@ -82,12 +83,24 @@ def test_the_python_of_every_page_runs(page, tmp_path, monkeypatch):
 
 
 def test_ci_runs_exactly_the_readmes_second_command():
-    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
-    script = (ROOT / ".ci" / "run").read_text()
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.S | re.M)
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     awk = re.search(r"^command=\$\((.*)\)$", script, re.M)[1]
     said = subprocess.run(["bash", "-c", awk], cwd=ROOT, capture_output=True, text=True, check=True)
     assert said.stdout == blocks[1]
     assert "pytest" in said.stdout
+
+
+def test_the_wheel_holds_what_is_not_python(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in ("napari.yaml", "py.typed", "models/starter.safetensors"):
+        assert f"napari_fastsam/{name}" in names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 
 
 def test_the_license_goes_with_the_package():

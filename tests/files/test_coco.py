@@ -36,7 +36,7 @@ def test_an_annotation_has_coco_s_fields(tmp_path):
     with coco.image("a.tif") as add:
         add(plane((), labels, {7: 0.87654}))
     coco.save(tmp_path / "a.json")
-    content = json.loads((tmp_path / "a.json").read_text())
+    content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     (annotation,) = content["annotations"]
     mask = decoded(annotation["segmentation"]["counts"], annotation["segmentation"]["size"])
     np.testing.assert_array_equal(mask, labels == 7)
