@@ -76,8 +76,25 @@ PROBE = textwrap.dedent(
 )
 
 
-def run(folder: Path, **extra: str) -> dict:
-    """Run the probe with a home of its own, and return what it saw."""
+ALREADY_IMPORTED = textwrap.dedent(
+    """
+    import json
+    from ultralytics import settings
+
+    def told():
+        return {"text": settings.file.read_text(), "sync": settings["sync"]}
+
+    before = told()
+    from napari_fastsam.models._ultralytics import network
+    from napari_fastsam.models.architecture import Architecture
+    network(Architecture("n"))
+    print(json.dumps({"file": str(settings.file), "before": before, "after": told()}))
+    """
+)
+
+
+def run(folder: Path, script: str = PROBE, **extra: str) -> dict:
+    """Run a script with a home of its own, and return what it saw."""
     home, work = folder / "home", folder / "work"
     home.mkdir()
     work.mkdir()
@@ -89,7 +106,7 @@ def run(folder: Path, **extra: str) -> dict:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", PROBE],
+        [sys.executable, "-c", script],
         cwd=work,
         env=environment | extra,
         capture_output=True,
@@ -98,7 +115,7 @@ def run(folder: Path, **extra: str) -> dict:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    report = json.loads(done.stdout.splitlines()[-1])
     report["stderr"] = done.stderr
     report["files"] = sorted(p.relative_to(home).as_posix() for p in home.rglob("*") if p.is_file())
     return report
@@ -184,12 +201,29 @@ def test_variables_that_the_user_set_stay_as_they_are(tailored):
     assert not (folder / "mine").exists()
 
 
-def test_a_cache_folder_that_cannot_be_made_is_no_obstacle(tmp_path):
+def test_a_cache_folder_that_cannot_be_made_is_no_obstacle_and_leaves_no_other(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("a file, where a folder should be")
-    report = run(tmp_path, NAPARI_FASTSAM_CACHE=str(blocked), TMPDIR=str(tmp_path))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    report = run(tmp_path, NAPARI_FASTSAM_CACHE=str(blocked), TMPDIR=str(temporary))
     assert report["imported"]
     assert report["files"] == []
+    assert list(temporary.glob("napari-fastsam-*")) == []
+
+
+def test_settings_of_a_user_who_imported_ultralytics_before_stay_theirs(tmp_path):
+    mine, cache = tmp_path / "mine", tmp_path / "cache"
+    report = run(
+        tmp_path,
+        ALREADY_IMPORTED,
+        YOLO_CONFIG_DIR=str(mine),
+        YOLO_OFFLINE="1",
+        NAPARI_FASTSAM_CACHE=str(cache),
+    )
+    assert report["file"].startswith(str(mine))
+    assert report["before"]["sync"]
+    assert report["after"] == report["before"]
 
 
 @pytest.mark.parametrize("name", ["yolov8n-seg.yaml", "yolov8-seg.yaml"])

@@ -3,12 +3,15 @@
 Only the network's definition is taken. The import itself writes settings, asks name servers,
 patches `torch.save` and `PIL.Image.open`, and changes environment variables, thread counts, print
 options and warning filters of the whole process; all of that is steered away or put back here.
-Within this process ultralytics then believes to be offline, and neither downloads nor reports.
+Within this process ultralytics then believes to be offline, and neither downloads nor reports. If
+it was imported before, it is used as it is, and its settings are left alone.
 """
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 import threading
 import warnings
@@ -93,7 +96,7 @@ def _tasks() -> Any:
         import ultralytics.nn.tasks
 
         settings = ultralytics.settings
-        if settings["sync"]:
+        if settings["sync"] and settings.file.is_relative_to(_settings_folder()):
             settings.update(sync=False)
     return ultralytics.nn.tasks
 
@@ -143,11 +146,13 @@ def _restore_environment(before: dict[str, str]) -> None:
     os.environ.update(before)
 
 
+@cache
 def _settings_folder() -> Path:
-    """Return a folder of ours for ultralytics' settings file."""
+    """Return a folder of ours for ultralytics' settings file, the same throughout the process."""
     folder = cache_dir() / "ultralytics"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:  # a read-only home, as on some clusters
-        return Path(tempfile.mkdtemp(prefix="napari-fastsam-"))
+        folder = Path(tempfile.mkdtemp(prefix="napari-fastsam-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
