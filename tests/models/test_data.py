@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_fastsam.models.data import Pair, divide, find_pairs, read_pair, shares
+from napari_fastsam.models.data import Pair, divide, find_pairs, require_numbered, shares
 
 
 def write(path, array):
@@ -57,62 +57,6 @@ def test_two_files_that_differ_in_their_ending_alone_are_an_error(tmp_path):
         find_pairs(tmp_path, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.arange(72, dtype=np.uint8).reshape(8, 9),
-        np.arange(72, dtype=np.uint16).reshape(8, 9) * 500,
-        np.linspace(-1, 1, 72, dtype=np.float32).reshape(8, 9),
-        np.arange(216, dtype=np.uint8).reshape(8, 9, 3),
-        np.arange(288, dtype=np.uint8).reshape(8, 9, 4),
-    ],
-    ids=["8-bit", "16-bit", "float", "RGB", "RGBA"],
-)
-def test_any_image_becomes_what_the_network_sees(tmp_path, image):
-    write(tmp_path / "i.tif", image)
-    labels = np.zeros((8, 9), np.uint16)
-    labels[2:6, 2:6] = 1
-    write(tmp_path / "l.tif", labels)
-    seen, _ = read_pair(Pair("i", tmp_path / "i.tif", tmp_path / "l.tif"))
-    assert seen.shape == (8, 9, 3)
-    assert seen.dtype == np.uint8
-    assert seen.max() > 200
-
-
-def test_objects_are_numbered_from_one_and_specks_left_out(tmp_path):
-    labels = np.zeros((8, 9), np.int32)
-    labels[:3, :3], labels[5:, :3], labels[7, 8] = 70_000, 12, 500
-    write(tmp_path / "i.png", np.zeros((8, 9), np.uint8))
-    write(tmp_path / "l.tif", labels)
-    _, found = read_pair(Pair("i", tmp_path / "i.png", tmp_path / "l.tif"))
-    assert found.dtype == np.uint16
-    np.testing.assert_array_equal(found == 1, labels == 12)
-    np.testing.assert_array_equal(found == 2, labels == 70_000)
-    assert found.max() == 2
-
-
-@pytest.mark.parametrize(
-    ("labels", "fault"),
-    [
-        (np.zeros((8, 8), np.uint8), r"one size for 'i'.*\(8, 9\) and \(8, 8\)"),
-        (np.zeros((8, 9, 3), np.uint8), "label image of shape"),
-        (np.zeros((8, 9), np.float32), "float32"),
-    ],
-    ids=["other size", "colour", "not whole numbers"],
-)
-def test_a_label_image_that_cannot_be_is_an_error(tmp_path, labels, fault):
-    write(tmp_path / "i.png", np.zeros((8, 9), np.uint8))
-    write(tmp_path / "l.tif", labels)
-    with pytest.raises(ValueError, match=fault):
-        read_pair(Pair("i", tmp_path / "i.png", tmp_path / "l.tif"))
-
-
-def test_a_file_that_is_no_image_is_an_error_that_names_it(tmp_path):
-    (tmp_path / "i.png").write_text("not an image")
-    with pytest.raises(ValueError, match=r"can be read at .*i\.png"):
-        read_pair(Pair("i", tmp_path / "i.png", tmp_path / "i.png"))
-
-
 def test_an_image_stays_on_its_side_when_others_come_or_its_folder_is_renamed():
     names = [f"{n:03}" for n in range(200)]
     _, held = divide(pairs_named(*(f"a/{n}" for n in names)), 0.2)
@@ -139,3 +83,44 @@ def test_domains_are_drawn_by_the_square_root_of_their_size_and_photographs_by_a
     assert chances[20:].sum() == pytest.approx(1 / 3)
     assert chances[:4].sum() == pytest.approx(2 / 9)
     assert shares(["c"], ["c"]) == pytest.approx([1.0])
+
+
+def masks(folder, *arrays):
+    pairs = []
+    for n, array in enumerate(arrays):
+        write(folder / f"{n}.png", np.asarray(array, np.uint8))
+        pairs.append(Pair(str(n), folder / f"{n}.png", folder / f"{n}.png"))
+    return pairs
+
+
+def test_masks_are_not_taken_for_label_images(tmp_path):
+    mask = np.zeros((8, 20))
+    one = mask.copy()
+    one[2:6, 2:6] = 255
+    two = one.copy()
+    two[2:6, 10:14] = 255
+    with pytest.raises(ValueError, match=r"(?s)number for each.*1\.png, 2 pieces.*measure\.label"):
+        require_numbered(masks(tmp_path / "masks", one, two))
+    require_numbered(masks(tmp_path / "one object each", mask, one, one))
+    require_numbered(masks(tmp_path / "numbered", two, np.where(one, 1, two / 255 * 2)))
+
+
+def test_label_images_that_were_compressed_with_loss_are_refused(tmp_path):
+    for name in ("images/a.jpg", "labels/a.jpg"):
+        write(tmp_path / name, np.zeros((8, 9), np.uint8))
+    with pytest.raises(ValueError, match=r"(?s)keeps every number.*a\.jpg.*PNG or TIFF"):
+        find_pairs(tmp_path / "images", tmp_path / "labels")
+
+
+def test_pairs_of_the_same_file_name_are_not_all_on_one_side():
+    pairs = pairs_named(*(f"s{n}/{kind}" for n in range(40) for kind in ("raw", "blurred")))
+    _, held = divide(pairs, 0.2)
+    assert 5 < len(held) < 30
+    assert len({pair.domain for pair in held}) < 30
+
+
+def test_a_domain_is_never_held_back_whole():
+    learn, held = divide(pairs_named("a/1", *(f"b/{n}" for n in range(9))), 0.999)
+    assert {pair.domain for pair in learn} == {"a", "b"}
+    assert {pair.domain for pair in held} == {"b"}
+    assert divide(pairs_named("only"), 0.999) == (pairs_named("only"), [])

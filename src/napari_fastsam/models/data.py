@@ -8,17 +8,16 @@ their size, so that many pictures of one kind do not drown the few of another.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
-from PIL import Image
 from scipy import ndimage
 
-from napari_fastsam._checks import fail_if, message
-from napari_fastsam.planes import to_rgb
+from napari_fastsam._checks import fail_if
+from napari_fastsam.models.reading import LEAST_AREA, read_labels
 
 if TYPE_CHECKING:
     import os
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 ENDINGS = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".npy")
 _PHOTOGRAPHS = 1 / 3
-_LEAST_AREA = 4  # pixels; less is a slip of the annotator's pen
+_LOSSY = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def find_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str]) -
     FileNotFoundError
         If a folder is missing or holds no image, or an image has no label image.
     ValueError
-        If two files of one folder differ in their ending only.
+        If two files of one folder differ in their ending only, or label images are JPEG.
     """
     found, truths = _files(Path(images)), _files(Path(labels))
     missing = sorted(found.keys() - truths.keys())
@@ -72,66 +71,67 @@ def find_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str]) -
         "add the label images, or move these images elsewhere",
         FileNotFoundError,
     )
-    return [Pair(name, found[name], truths[name]) for name in sorted(found)]
+    pairs = [Pair(name, found[name], truths[name]) for name in sorted(found)]
+    lossy = [str(pair.labels) for pair in pairs if pair.labels.suffix.lower() in _LOSSY]
+    fail_if(
+        lossy,
+        "label images in a format that keeps every number",
+        f"{len(lossy)} JPEG files (the first: {lossy[:1]}), which blurs the edges of objects",
+        "save the label images as PNG or TIFF where they were made",
+    )
+    return pairs
 
 
 def divide(pairs: Sequence[Pair], validation: float) -> tuple[list[Pair], list[Pair]]:
     """Return the pairs to learn from and those to validate on.
 
     A pair's side depends on its file name alone, by hash: it stays when other images come or go or
-    folders are renamed. Every domain of four or more pairs keeps at least one for validation.
+    folders are renamed. Pairs that share a file name go by their whole path. Every domain of four
+    or more pairs keeps at least one for validation, and every domain at least one to learn from.
     """
-    held = {pair.name for pair in pairs if _fraction(pair) < validation}
+    names = Counter(_file_name(pair) for pair in pairs)
+    fractions = {
+        pair.name: _fraction(pair.name if names[_file_name(pair)] > 1 else _file_name(pair))
+        for pair in pairs
+    }
+    held = {name for name, fraction in fractions.items() if fraction < validation}
     for domain in {pair.domain for pair in pairs}:
-        inside = [pair for pair in pairs if pair.domain == domain]
-        if validation > 0 and len(inside) >= 4 and not held & {pair.name for pair in inside}:
-            held.add(min(inside, key=_fraction).name)
+        inside = sorted(
+            (pair.name for pair in pairs if pair.domain == domain), key=fractions.__getitem__
+        )
+        if validation > 0 and len(inside) >= 4:
+            held.add(inside[0])
+        held.discard(inside[-1])
     learn = [pair for pair in pairs if pair.name not in held]
     return learn, [pair for pair in pairs if pair.name in held]
 
 
-def read_pair(pair: Pair) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
-    """Return what the network sees, (H, W, 3), and the objects, (H, W), numbered from 1.
+def require_numbered(pairs: Sequence[Pair]) -> None:
+    """Refuse label images that are masks: one number for all objects would make them one object.
 
     Raises
     ------
     ValueError
-        If a file cannot be read as one plane, the two differ in size, or the label image has no
-        whole numbers or more objects than fit.
+        If no label image tells objects apart, but the foreground of one is in several pieces.
     """
-    image, labels = _read(pair.image), _read(pair.labels)
+    split: list[tuple[Pair, int]] = []
+    for pair in pairs:
+        labels = read_labels(pair.labels)
+        if labels.max(initial=0) > 1:
+            return
+        areas = np.bincount(ndimage.label(labels)[0].ravel())[1:]
+        pieces = int(np.count_nonzero(areas >= LEAST_AREA))
+        if pieces > 1:
+            split.append((pair, pieces))
     fail_if(
-        labels.ndim != 2 or labels.dtype.kind not in "biu",
-        f"a label image of shape (H, W) and whole numbers in {pair.labels}",
-        f"shape {labels.shape}, dtype {labels.dtype}",
-        "save one number per object, 0 for background",
+        split,
+        "label images with a number for each object",
+        f"masks: none has more than one number, but {len(split)} show several pieces "
+        f"(the first: {split[0][0].labels}, {split[0][1]:,} pieces)"
+        if split
+        else "",
+        "number the objects, e.g. with skimage.measure.label, and save these as PNG or TIFF",
     )
-    image = to_rgb(image)
-    fail_if(
-        image.shape[:2] != labels.shape,
-        f"an image and a label image of one size for {pair.name!r}",
-        f"{image.shape[:2]} and {labels.shape}",
-        "check that they belong together",
-    )
-    numbers, inverse, areas = np.unique(labels, return_inverse=True, return_counts=True)
-    objects = (numbers != 0) & (areas >= _LEAST_AREA)
-    fail_if(
-        objects.sum() > np.iinfo(np.uint16).max,
-        f"at most 65,535 objects in {pair.labels}",
-        f"{objects.sum():,}",
-        "cut the image into tiles",
-    )
-    renumbered = np.where(objects, np.cumsum(objects), 0).astype(np.uint16)
-    return image, renumbered[inverse].reshape(labels.shape)
-
-
-def object_boxes(labels: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """Return (N, 4) half-open row, column boxes of the objects 1 to N; zeros for one not there."""
-    slices = ndimage.find_objects(labels)
-    return np.array(
-        [(s[0].start, s[1].start, s[0].stop, s[1].stop) if s else (0,) * 4 for s in slices],
-        np.int64,
-    ).reshape(-1, 4)
 
 
 def shares(domains: Iterable[str], photographs: Collection[str] = ()) -> NDArray[np.float64]:
@@ -150,9 +150,14 @@ def shares(domains: Iterable[str], photographs: Collection[str] = ()) -> NDArray
     return np.asarray(chances / chances.sum())
 
 
-def _fraction(pair: Pair) -> float:
-    """Return a number in [0, 1) that depends on the file name alone, evenly spread."""
-    digest = hashlib.sha256(Path(pair.name).name.encode()).digest()
+def _file_name(pair: Pair) -> str:
+    """Return the file's name, without folders and ending."""
+    return pair.name.rpartition("/")[2]
+
+
+def _fraction(text: str) -> float:
+    """Return a number in [0, 1) that depends on a text alone, evenly spread."""
+    digest = hashlib.sha256(text.encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
@@ -178,19 +183,3 @@ def _files(folder: Path) -> dict[str, Path]:
         FileNotFoundError,
     )
     return found
-
-
-def _read(path: Path) -> NDArray[Any]:
-    """Return the array in an image file."""
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return np.asarray(tifffile.imread(path))
-        if path.suffix.lower() == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        with Image.open(path) as image:
-            if image.mode == "P":  # colours by number: the numbers are what a label image means
-                return np.asarray(image)
-            return np.asarray(image.convert("RGB") if image.mode in ("CMYK", "YCbCr") else image)
-    except (OSError, ValueError) as error:
-        expected = f"an image file that can be read at {path}"
-        raise ValueError(message(expected, str(error), "save it again as PNG or TIFF")) from error

@@ -21,7 +21,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_fastsam.instances import Instances
-from napari_fastsam.models.data import read_pair
+from napari_fastsam.models.reading import read_pair
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.selection import everything, select
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
-from napari_fastsam.models.data import object_boxes, read_pair
 from napari_fastsam.models.letterbox import Letterbox
+from napari_fastsam.models.reading import object_boxes, read_pair
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

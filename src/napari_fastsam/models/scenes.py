@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_fastsam.models.data import object_boxes, read_pair
 from napari_fastsam.models.loss import PROTOTYPE_STRIDE, Target
+from napari_fastsam.models.reading import object_boxes, read_pair
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -80,6 +81,7 @@ class Scenes:
         self._pairs, self._classes, self._photographs = pairs, classes, photographs
         self._kept: dict[int, Scene] = {}
         self._left = _KEPT_BYTES
+        self._told = False
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -93,6 +95,14 @@ class Scenes:
         if size <= self._left:
             self._kept[n] = scene
             self._left -= size
+        elif not self._told:
+            self._told = True
+            warnings.warn(
+                f"Expected images that fit into {_KEPT_BYTES >> 30} GB of memory, but "
+                f"{pair.name!r} and perhaps others do not. They are read from disk each time, "
+                "which is slower: cut or shrink large images to be faster.",
+                stacklevel=2,
+            )
         return scene
 
 

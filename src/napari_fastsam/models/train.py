@@ -14,12 +14,13 @@ import numpy as np
 from napari_fastsam._checks import fail_if
 from napari_fastsam.models._ultralytics import fused, network
 from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
-from napari_fastsam.models.data import divide, find_pairs, read_pair, shares
+from napari_fastsam.models.data import divide, find_pairs, shares
 from napari_fastsam.models.device import choose_device
 from napari_fastsam.models.evaluate import Figures, evaluate, table
 from napari_fastsam.models.fastsam import FastSAM
 from napari_fastsam.models.lessons import Lessons, all_domains, earlier_domains, plan
 from napari_fastsam.models.letterbox import STRIDE
+from napari_fastsam.models.reading import read_pair
 from napari_fastsam.models.registry import model_path
 from napari_fastsam.models.run import Progress, Run
 from napari_fastsam.models.scenes import Scene, Scenes
