@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from skimage.data import coins
 
 from napari_fastsam.models import torch_runtime
 from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
@@ -66,13 +68,13 @@ def test_extreme_sizes_are_segmented(random_sam, shape):
     assert random_sam.segment(noise(shape)).shape == shape
 
 
-def test_a_grey_image_is_segmented_as_its_colour_copy(random_sam):
-    image = noise((40, 60))
-    image[0, :2] = 0, 255  # the percentiles of noise would stretch it
-    colour = np.stack([image] * 3, -1)
-    grey = FastSAM.segment(random_sam, image)
-    assert len(grey) > 0
-    assert abs(len(grey) - len(random_sam.segment(colour))) <= 3
+def test_a_grey_image_is_segmented_as_its_colour_copy():
+    starter = FastSAM("starter", device="cpu", image_size=384, confidence=0.5)
+    image = coins()  # 1 to 252, so that stretching changes next to nothing
+    grey, colour = starter.segment(image), starter.segment(np.stack([image] * 3, -1))
+    assert len(colour) > 10
+    assert (grey.iou(colour).max(0) > 0.9).mean() > 0.9
+    assert (colour.iou(grey).max(0) > 0.9).mean() > 0.9
 
 
 def test_the_network_sees_red_first(random_sam):
@@ -187,32 +189,63 @@ def test_auto_prefers_cuda_then_mps(monkeypatch):
         choose_device("cuda:1")
 
 
-def test_a_full_device_falls_back_to_the_cpu_with_one_warning(random_weights, monkeypatch):
+def raising(error):
+    """Return a function that fails so, whatever it is given."""
+
+    def fail(*_):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nmore"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+    ids=["CUDA", "MPS", "driver", "cuBLAS"],
+)
+@pytest.mark.parametrize("where", ["the move", "the network"])
+def test_a_full_device_falls_back_to_the_cpu_with_one_warning(
+    random_weights, monkeypatch, error, where
+):
     sam = FastSAM(random_weights, device="cpu", image_size=64)
     image = noise((64, 64, 3))
     expected = sam.segment(image)
-    runtime, place = sam._runtime, type(sam._runtime)._place
-
-    def full(self, device):
-        if device.type != "cpu":
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB.\nmore")
-        place(self, device)
-
-    monkeypatch.setattr(type(runtime), "_place", full)
+    runtime = sam._runtime
     runtime._wanted = torch.device("meta")
-    with pytest.warns(RuntimeWarning, match=r"Out of memory on META.*Tried to allocate.*smaller"):
+    if where == "the move":
+        monkeypatch.setattr(torch.nn.Module, "to", raising(error))
+    else:
+        runtime._device, runtime._model = runtime._wanted, raising(error)
+    told = re.escape(str(error).partition("\n")[0])
+    with pytest.warns(RuntimeWarning, match=rf"Out of memory on META.*{told}.*smaller"):
         assert equal(sam.segment(image), expected)
     assert "CPU · fp32" in sam.description
+    assert equal(sam.segment(image), expected)
+
+
+def test_a_move_that_fails_leaves_the_network_where_it_was(random_weights, monkeypatch):
+    sam = FastSAM(random_weights, device="cpu", image_size=64)
+    image = noise((64, 64, 3))
+    expected = sam.segment(image)
+    runtime = sam._runtime
+    runtime._wanted = torch.device("meta")
+    monkeypatch.setattr(torch.nn.Module, "to", raising(RuntimeError("CUDA error: device lost")))
+    for _ in range(2):  # the second call must not take the first one's move for done
+        with pytest.raises(RuntimeError, match="device lost"):
+            sam.segment(image)
+    runtime._wanted = torch.device("cpu")
     assert equal(sam.segment(image), expected)
 
 
 def test_memory_that_the_cpu_lacks_is_an_error(random_weights, monkeypatch):
     sam = FastSAM(random_weights, device="cpu", image_size=64)
 
-    def full(*_):
-        raise torch.OutOfMemoryError("no memory")
-
-    monkeypatch.setattr(sam._runtime, "_model", full)
+    monkeypatch.setattr(sam._runtime, "_model", raising(torch.OutOfMemoryError("no memory")))
     with pytest.raises(torch.OutOfMemoryError):
         sam.segment(noise((64, 64, 3)))
 
@@ -270,7 +303,7 @@ def test_weights_that_overflow_half_precision_are_run_in_single(random_weights, 
 def test_predictions_that_are_no_numbers_are_an_error_and_not_empty(random_weights, tmp_path):
     path = scaled_weights(random_weights, tmp_path / "huge.safetensors", 3e38)
     sam = FastSAM(path, device="cpu", image_size=64)
-    with pytest.raises(FloatingPointError, match=r"finite.*NaN.*fetch the model again"):
+    with pytest.raises(ValueError, match=r"finite.*NaN.*fetch the model again"):
         sam.segment(noise((64, 64, 3)))
 
 
@@ -284,4 +317,4 @@ def test_half_precision_on_cuda_finds_what_the_cpu_finds(coco_weights, shared_da
     )
     assert "fp16" in cuda.description
     expected, found = cpu.segment(image), cuda.segment(image)
-    assert (expected.iou(found).max(0) > 0.9).all()
+    assert (expected.iou(found).max(0) > 0.9).mean() >= 0.95

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HALF_DEVICES = ("cuda",)
 """Kinds of device on which half precision is faster."""
+# Only CUDA's own allocator has an exception for it; MPS, cuBLAS and cuDNN just say so.
+_NO_MEMORY = ("out of memory", "alloc_failed")
 
 
 class Outputs(NamedTuple):
@@ -83,14 +85,14 @@ class TorchRuntime:
 
         Raises
         ------
-        FloatingPointError
+        ValueError
             If the weights are so large that the predictions are no numbers.
         """
         with self._lock:
             try:
                 return self._run(frame)
-            except torch.OutOfMemoryError as error:
-                if self._wanted.type == "cpu":
+            except RuntimeError as error:
+                if self._wanted.type == "cpu" or not _is_of_memory(error):
                     raise
                 reason = str(error).partition("\n")[0]
             # Outside the handler, the traceback no longer holds on to what the device computed.
@@ -117,7 +119,6 @@ class TorchRuntime:
                 "finite predictions",
                 "infinities or NaN, so the weights are too large for the network",
                 "fetch the model again, or train it at a lower learning rate",
-                FloatingPointError,
             )
             self._half = False
             self._place(self._device)
@@ -126,10 +127,18 @@ class TorchRuntime:
 
     def _place(self, device: torch.device) -> None:
         """Put the network on a device, in that device's precision."""
-        self._device, self._dtype = device, self._precision(device)
-        plain = device.type == "cpu" and self._dtype == torch.float32
+        dtype = self._precision(device)
+        plain = device.type == "cpu" and dtype == torch.float32
         # The copy in memory stays: what half precision rounds away does not come back.
-        self._model = self._single if plain else deepcopy(self._single).to(device, self._dtype)
+        model = self._single if plain else deepcopy(self._single).to(device, dtype)
+        # Together, so that a move that fails leaves the network where it was.
+        self._device, self._dtype, self._model = device, dtype, model
 
     def _precision(self, device: torch.device) -> torch.dtype:
         return torch.float16 if self._half and device.type in HALF_DEVICES else torch.float32
+
+
+def _is_of_memory(error: RuntimeError) -> bool:
+    """Say whether an error means that the device's memory is full."""
+    told = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(text in told for text in _NO_MEMORY)
