@@ -14,6 +14,7 @@ from napari_fastsam.models.architecture import Architecture, expected_shapes
 from napari_fastsam.models.checkpoint import (
     Checkpoint,
     CheckpointError,
+    halved,
     load_checkpoint,
     recognise,
     save_checkpoint,
@@ -101,6 +102,15 @@ def test_checkpoint_amid_training_is_read(
     }
     torch.save(published(network, optimizer=optimiser), tmp_path / "last.pt")
     assert_holds(load_checkpoint(tmp_path / "last.pt"), network.state_dict())
+
+
+def test_more_names_than_classes_can_be_are_not_kept(
+    nano: torch.nn.Module, published: Published, tmp_path: Path
+) -> None:
+    whole = published(copy.deepcopy(nano))
+    whole["model"].names = dict.fromkeys(range(10_001), "object")
+    torch.save(whole, tmp_path / "n.pt")
+    assert "names" not in load_checkpoint(tmp_path / "n.pt").metadata
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -195,6 +205,28 @@ def test_the_converted_copy_keeps_half_precision_and_its_origin(
     metadata = load_checkpoint(copied).metadata
     assert metadata["source_sha256"] == found.sha256
     assert metadata["architecture"] == "YOLOv8n-seg, reg_max 16, 1 class"
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [torch.full((16, 3, 3, 3), 1e300, dtype=torch.float64), torch.ones(16, 3, 3, 3).int()],
+    ids=["beyond float32", "whole numbers"],
+)
+def test_weights_that_cannot_be_used_are_not_kept_converted(
+    weight: torch.Tensor, nano: torch.nn.Module, cache: Path, tmp_path: Path
+) -> None:
+    torch.save(nano.state_dict() | {"model.0.conv.weight": weight}, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=r"infinity|torch\.int32"):
+        load_checkpoint(tmp_path / "state.pt")
+    assert not cache.exists()
+
+
+def test_weights_are_halved_only_where_nothing_is_lost(nano: torch.nn.Module) -> None:
+    state = {name: t.float() if t.ndim else t for name, t in nano.state_dict().items()}
+    assert halved(state)["model.0.conv.weight"].dtype == torch.float16
+    assert halved(state)["model.0.bn.num_batches_tracked"].dtype == torch.int64
+    state["model.0.conv.weight"] = state["model.0.conv.weight"] + 1e-6
+    assert all(tensor is state[name] for name, tensor in halved(state).items())
 
 
 def test_a_damaged_converted_copy_is_made_again(

@@ -87,8 +87,8 @@ def convert(
         f"write {output.with_suffix('.safetensors')}",
     )
     refuse_existing([output], overwrite)
-    from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
+    from napari_fastsam.models.checkpoint import halved, load_checkpoint, save_checkpoint
 
     checkpoint = load_checkpoint(file)
-    save_checkpoint(output, checkpoint.state, checkpoint.metadata)
+    save_checkpoint(output, halved(checkpoint.state), checkpoint.metadata)
     print_line(f"{checkpoint.architecture}: {output}")

@@ -118,10 +118,10 @@ def save_checkpoint(
     Raises
     ------
     CheckpointError
-        If the tensors are those of no supported network, or not finite.
+        If the tensors are those of no supported network, or not finite numbers in float32.
     """
     architecture = recognise(state)
-    _require_finite(state)
+    _require_finite({name: _as_computed(tensor) for name, tensor in state.items()})
     told = {"architecture": str(architecture), **(metadata or {})}
     texts = {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()
@@ -129,6 +129,13 @@ def save_checkpoint(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with whole_file(Path(path)) as partial:
         save_file(tensors, partial, texts)
+
+
+def halved(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return weights in half precision where that loses nothing, else as they are."""
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
+    exact = all(torch.equal(halves[name].to(t.dtype), t) for name, t in state.items())
+    return halves if exact else dict(state)
 
 
 def _existing(path: Path) -> Path:
