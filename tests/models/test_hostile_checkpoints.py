@@ -173,7 +173,7 @@ FILES: list[tuple[Callable[[dict[str, bytes]], bytes], str]] = [
     (lambda e: zipped({}), "it starts with 'PK"),
     (scripted, "entry 'nano/code/__torch__.py' is none that torch.save writes"),
     (bomb, "is packed or encrypted"),
-    (bomb_in_the_pickle, "its pickle has 35,651,588 bytes"),
+    (bomb_in_the_pickle, "entry 'data.pkl' has 35,651,588 bytes"),
     (many, "lists 21,4.. entries"),
     (long_names, "far more than weights need"),
     (overlapping, "entry 'data/1' has two names"),
@@ -213,6 +213,14 @@ def test_a_file_that_is_no_plain_checkpoint_is_refused(
     hostile.write_bytes(make(sound))
     refused(hostile, told)
     hostile.unlink()
+
+
+def test_a_pickle_of_absurd_size_is_not_read(
+    sound: dict[str, bytes], hostile: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_fastsam.models._archive.zlib.crc32", pytest.fail)
+    hostile.write_bytes(bomb_in_the_pickle(sound))
+    refused(hostile, "entry 'data.pkl' has 35,651,588 bytes")
 
 
 def test_a_file_of_absurd_size_is_not_read(hostile: Path, refused: Refused) -> None:

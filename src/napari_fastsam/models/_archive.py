@@ -67,9 +67,14 @@ class Archive:
         start, stop = self._span(name)
         return stop - start
 
-    def read(self, name: str) -> bytearray:
-        """Return the bytes of an entry, having checked that they are the ones written."""
+    def read(self, name: str, at_most: int | None = None) -> bytearray:
+        """Return the bytes of an entry, having checked that they are the ones written.
+
+        An entry of more than `at_most` bytes is refused before it is read.
+        """
         start, stop = self._span(name)
+        if at_most is not None and stop - start > at_most:
+            raise unsafe(f"entry {shown(name)} has {stop - start:,} bytes, far more than it needs")
         self._file.seek(start)
         data = bytearray(stop - start)
         if self._file.readinto(data) != len(data):  # type: ignore[attr-defined]

@@ -35,6 +35,8 @@ _DTYPES = {
     "IntStorage": torch.int32,
 }
 MAX_NAME = 100
+MAX_CLASSES = 10_000
+MAX_PICKLE_BYTES = 32 << 20
 _MAX_DIMENSIONS = 8
 _MAX_LENGTH = 1 << 40
 
@@ -60,7 +62,7 @@ def read_torch_file(file: BinaryIO) -> tuple[dict[str, torch.Tensor], dict[str, 
         If there is no supported network in it, if it is damaged, or if it would do anything else.
     """
     archive = Archive(file)
-    root = read_pickle(archive.read("data.pkl"))
+    root = read_pickle(archive.read("data.pkl", MAX_PICKLE_BYTES))
     network, origin = _network(root)
     views = {}
     for name, view in _tensors(network):
@@ -142,7 +144,7 @@ def _read_tensors(
     archive: Archive, views: Mapping[str, TensorView], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, torch.Tensor]:
     """Return the tensors; each has to fill a storage of its own, every number exactly once."""
-    big_endian = "byteorder" in archive and archive.read("byteorder") == b"big"
+    big_endian = "byteorder" in archive and archive.read("byteorder", 100) == b"big"
     taken: set[str] = set()
     state = {}
     for name, view in views.items():
@@ -216,8 +218,12 @@ def _metadata(root: Any, network: Any) -> dict[str, str]:
         if type(size) is int and 32 <= size <= 8192:
             told["image_size"] = str(size)
     names = module.get("names")
-    if isinstance(names, dict) and all(isinstance(name, str) for name in names.values()):
-        told["names"] = json.dumps({str(key): name[:100] for key, name in names.items()})
+    if (
+        isinstance(names, dict)
+        and len(names) <= MAX_CLASSES
+        and all(isinstance(name, str) for name in names.values())
+    ):
+        told["names"] = json.dumps({str(key): name[:MAX_NAME] for key, name in names.items()})
     version = checkpoint.get("version")
     if isinstance(version, str) and version.isascii() and version.isprintable():
         told["ultralytics"] = version[:40]
