@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import math
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +11,14 @@ import tifffile
 import torch
 from PIL import Image
 
-from napari_fastsam.models.checkpoint import load_checkpoint
+from napari_fastsam.models import trainer
+from napari_fastsam.models._ultralytics import network
+from napari_fastsam.models.architecture import Architecture
+from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
+from napari_fastsam.models.data import divide, find_pairs
+from napari_fastsam.models.lessons import RARE_CLASSES
 from napari_fastsam.models.train import train
+from napari_fastsam.models.trainer import Trainer
 
 SETTINGS = {
     "image_size": 64,
@@ -145,6 +154,8 @@ def test_a_run_stops_when_nothing_improves(short, monkeypatch):
         ({"crop_size": 50}, "crop_size 50"),
         ({"validation": 1.0}, "validation 1.0"),
         ({"learning_rate": 0.0}, "learning_rate"),
+        ({"crop_size": 128}, r"at most the image_size \(64\).*crop_size 128"),
+        ({"image_size": 9000}, "image_size 9000"),
         ({"photographs": ["seaside"]}, "seaside"),
         ({"device": "abacus"}, "abacus"),
     ],
@@ -174,3 +185,114 @@ def test_label_images_without_objects_are_an_error(tmp_path, random_weights):
             start=random_weights,
             **SETTINGS,
         )
+
+
+def test_without_an_image_size_it_is_the_first_model_s(short):
+    report = short("own.safetensors", epochs=1, image_size=None, validation=0.0)
+    assert load_checkpoint(report.output).image_size == 320
+    assert "No image was held back" in str(report)
+
+
+def test_a_model_has_the_licence_of_the_one_it_came_from_and_none_if_that_tells_none(
+    short, random_weights, tmp_path
+):
+    report = short("free.safetensors", epochs=1, validation=0.0)
+    assert "licence" not in load_checkpoint(report.output).metadata
+    start = tmp_path / "start.safetensors"
+    save_checkpoint(start, weights(random_weights), {"licence": "MIT"})
+    report = short("mit.safetensors", epochs=1, validation=0.0, start=start)
+    assert load_checkpoint(report.output).metadata["licence"] == "MIT"
+
+
+def test_the_class_of_an_earlier_domain_is_not_reset(short, tmp_path):
+    torch.manual_seed(0)
+    state = network(Architecture("n", reg_max=16, classes=80)).state_dict()
+    start, (taken, free, *_) = tmp_path / "start.safetensors", RARE_CLASSES
+    save_checkpoint(start, state, {"domains": {"nuclei": taken}})
+    report = short("more.safetensors", epochs=1, start=start, learning_rate=1e-9)
+    learned = load_checkpoint(report.output)
+    for branch in range(3):
+        rows = f"model.22.cv3.{branch}.2.weight"
+        assert learned.state[rows][free].abs().max() < 1e-6
+        torch.testing.assert_close(
+            learned.state[rows][taken], state[rows][taken], atol=1e-3, rtol=0
+        )
+    domains = json.loads(learned.metadata["domains"])
+    assert domains["nuclei"] == taken
+    assert domains["grey"] != taken != domains["colour"]
+
+
+def test_a_faulty_image_that_is_held_back_is_told_of_before_anything_is_learned(
+    folders, tmp_path, random_weights
+):
+    shutil.copytree(folders, tmp_path, dirs_exist_ok=True)
+    _, held = divide(find_pairs(tmp_path / "images", tmp_path / "labels"), 0.3)
+    held[-1].image.write_bytes(b"II*")
+    steps = []
+    with pytest.raises(ValueError, match=f"{held[-1].image.name}"):
+        train(
+            tmp_path / "images",
+            tmp_path / "labels",
+            tmp_path / "model.safetensors",
+            start=random_weights,
+            progress=steps.append,
+            **SETTINGS,
+        )
+    assert steps == []
+
+
+def test_the_state_of_a_run_on_images_that_changed_since_is_not_gone_on_with(
+    folders, tmp_path, random_weights
+):
+    shutil.copytree(folders, tmp_path, dirs_exist_ok=True)
+
+    def run(progress=None):
+        images, labels, output = (tmp_path / name for name in ("images", "labels", "m.safetensors"))
+        return train(
+            images, labels, output, start=random_weights, epochs=2, progress=progress, **SETTINGS
+        )
+
+    def lose_patience(at):
+        if at.epoch == 1 and at.step > at.steps // 2:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run(lose_patience)
+    (changed, *_) = (tmp_path / "labels").rglob("*.tif")
+    tifffile.imwrite(changed, np.flipud(tifffile.imread(changed)))
+    os.utime(changed, (0, 0))
+    with pytest.raises(ValueError, match="that of a run with other images"):
+        run()
+
+
+def test_a_run_that_diverges_stops_and_leaves_the_last_good_state(short, monkeypatch):
+    step = Trainer.step
+    monkeypatch.setattr(
+        Trainer,
+        "step",
+        lambda self: step(self) if self.step_count < self.steps_per_epoch else math.nan,
+    )
+    with pytest.raises(ValueError, match=r"diverged.*--learning-rate"):
+        short("diverged.safetensors")
+    kept = torch.load(short.folder / "diverged.safetensors.resume", weights_only=True)
+    assert all(bool(tensor.isfinite().all()) for tensor in kept["best"].values())
+    assert not (short.folder / "diverged.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "reason", ["MPS backend out of memory", "DefaultCPUAllocator: can't allocate memory: 9 bytes"]
+)
+def test_memory_that_does_not_hold_a_batch_is_an_error_that_says_what_to_do(
+    short, monkeypatch, reason
+):
+    def fail(self):
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(Trainer, "step", fail)
+    with pytest.raises(ValueError, match=r"memory for 2 squares.*--batch-size.*--crop-size"):
+        short("large.safetensors")
+
+
+def test_half_precision_is_not_asked_of_a_torch_that_does_not_know(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not trainer._halves(torch.device("cpu"))

@@ -45,8 +45,13 @@ def train(
     epochs: Annotated[int, typer.Option(metavar="N", help="Times through the images.")] = 30,
     device: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")] = "auto",
     image_size: Annotated[
-        int, typer.Option(metavar="N", help="Pixels of an image's longer side when used.")
-    ] = 640,
+        int | None,
+        typer.Option(
+            metavar="N",
+            show_default=False,
+            help="Pixels of an image's longer side when used; else that of MODEL.",
+        ),
+    ] = None,
     crop_size: Annotated[
         int, typer.Option(metavar="N", help="Pixels of the squares that are learned from.")
     ] = 384,
@@ -73,7 +78,9 @@ def train(
 ) -> int:
     """Fine-tune a model on images and label images, and report how good it became.
 
-    Folders inside IMAGES and LABELS are domains, learned from in balance.
+    Folders inside IMAGES and LABELS are domains, learned from in balance. Learning from one
+    kind of image makes a model worse at others: keep the old one, or learn from both.
+
     An interrupted run goes on when the same command is given again.
     """
     refuse_existing([output], overwrite)

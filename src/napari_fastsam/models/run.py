@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from napari_fastsam._checks import fail_if, message
 from napari_fastsam.models._files import whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -80,14 +82,26 @@ class Run:
     def epoch(
         self, validation: Sequence[Scene], progress: Callable[[Progress], None] | None
     ) -> None:
-        """Learn for one epoch, validate, and keep the state."""
+        """Learn for one epoch, validate, and keep the state.
+
+        Raises
+        ------
+        ValueError
+            If a loss is not finite, or the device's memory does not hold a batch. The file then
+            holds the state after the epoch before.
+        """
         trainer = self.trainer
-        for _ in range(trainer.steps_per_epoch):
-            loss = trainer.step()
-            if progress is not None:
-                progress(self._progress(loss))
-        if validation:
-            self.losses.append(trainer.validate(validation))
+        with _memory_told(trainer):
+            for _ in range(trainer.steps_per_epoch):
+                loss = trainer.step()
+                self._require_finite(loss)
+                if progress is not None:
+                    progress(self._progress(loss))
+            if validation:
+                judged = trainer.validate(validation)
+                self._require_finite(judged)
+                self.losses.append(judged)
+        self._require_finite(sum(float(t.sum()) for t in trainer.averaged.values()))
         if not validation or self._best_epoch == len(self.losses) - 1:
             self.best = trainer.averaged
         state = {
@@ -129,6 +143,17 @@ class Run:
         """Delete the file: there is nothing to go on with."""
         self._file.unlink(missing_ok=True)
 
+    def _require_finite(self, number: float) -> None:
+        """Stop when learning has diverged."""
+        fail_if(
+            not math.isfinite(number),
+            "a loss and weights that stay finite",
+            f"{number} at step {self.trainer.step_count}: learning has diverged",
+            f"train at a lower learning_rate than {self.trainer.recipe.learning_rate} "
+            "(--learning-rate), and with resume=False (--no-resume), to begin anew; the state "
+            f"after the last good epoch, if there was one, is still in {self._file}",
+        )
+
     @property
     def _best_epoch(self) -> int:
         return min(range(len(self.losses)), key=self.losses.__getitem__)
@@ -144,3 +169,24 @@ class Run:
             loss=loss,
             validation_loss=self.losses[-1] if self.losses else None,
         )
+
+
+@contextmanager
+def _memory_told(trainer: Trainer) -> Iterator[None]:
+    """Say what to do where the memory does not hold a batch."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        # Torch has a type of its own for this on CUDA alone.
+        if "out of memory" not in reason and "allocate memory" not in reason:
+            raise
+        recipe = trainer.recipe
+        raise ValueError(
+            message(
+                f"memory for {recipe.batch_size} squares of {recipe.crop_size} pixels",
+                reason.rstrip("."),
+                "choose a smaller batch_size (--batch-size) or crop_size (--crop-size), or another "
+                "device",
+            )
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,18 @@ import numpy as np
 from napari_fastsam._checks import fail_if
 from napari_fastsam.models._ultralytics import fused, network
 from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
-from napari_fastsam.models.data import divide, find_pairs, shares
+from napari_fastsam.models.data import divide, find_pairs, require_numbered, shares
 from napari_fastsam.models.device import choose_device
-from napari_fastsam.models.evaluate import Figures, evaluate, table
-from napari_fastsam.models.fastsam import FastSAM
+from napari_fastsam.models.evaluate import evaluate
+from napari_fastsam.models.fastsam import DEFAULT_IMAGE_SIZE, FastSAM
 from napari_fastsam.models.lessons import Lessons, all_domains, earlier_domains, plan
-from napari_fastsam.models.letterbox import STRIDE
+from napari_fastsam.models.outcome import Report
 from napari_fastsam.models.reading import read_pair
-from napari_fastsam.models.registry import model_path
+from napari_fastsam.models.recipe import Recipe
+from napari_fastsam.models.registry import MODELS, model_path
 from napari_fastsam.models.run import Progress, Run
 from napari_fastsam.models.scenes import Scene, Scenes
-from napari_fastsam.models.trainer import Recipe, Trainer
+from napari_fastsam.models.trainer import Trainer
 
 if TYPE_CHECKING:
     import os
@@ -41,46 +42,6 @@ __all__ = ["Progress", "Report", "train"]
 _VALIDATED = 64  # images at most whose loss is looked at after each epoch
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a run came to.
-
-    Parameters
-    ----------
-    output
-        The model's file.
-    images, objects
-        How many were learned from.
-    epochs
-        How many were done; fewer than asked for if nothing improved any more.
-    seconds
-        How long it took, since it was last begun.
-    losses
-        Loss on the validation images after each epoch.
-    figures
-        How good the model is on the validation images, by domain.
-    """
-
-    output: str
-    images: int
-    objects: int
-    epochs: int
-    seconds: float
-    losses: tuple[float, ...] = ()
-    figures: dict[str, Figures] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        head = (
-            f"{self.output}: {self.images} images, {self.objects:,} objects, "
-            f"{self.epochs} epochs, {self.seconds / 60:.0f} min"
-        )
-        return f"{head}\n{table(self.figures)}" if self.figures else head
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the same as numbers, text, lists and dictionaries."""
-        return asdict(self)
-
-
 def train(
     images: str | os.PathLike[str],
     labels: str | os.PathLike[str],
@@ -89,7 +50,7 @@ def train(
     start: str | os.PathLike[str] = "starter",
     epochs: int = 30,
     photographs: Collection[str] = (),
-    image_size: int = 640,
+    image_size: int | None = None,
     crop_size: int = 384,
     batch_size: int = 8,
     learning_rate: float = 2e-4,
@@ -119,9 +80,11 @@ def train(
         Domains that show everyday scenes: kept upright, drawn a third of the time, and what
         the first network knows of them is kept.
     image_size
-        Length in network pixels of an image's longer side when the model will be used.
+        Length in network pixels of an image's longer side when the model will be used; ``None``
+        takes the first model's own.
     crop_size
-        Side in network pixels of the squares learned from; a multiple of 32.
+        Side in network pixels of the squares learned from; a multiple of 32, at most the image
+        size.
     batch_size
         Squares per step.
     learning_rate
@@ -131,7 +94,8 @@ def train(
     seed
         Of everything drawn at random.
     validation
-        Share of the images, in [0, 1), that is not learned from but judged on.
+        Share of the images, in [0, 1), that is not learned from but judged on. A folder of a single
+        image is learned from.
     patience
         Stop after this many epochs without a lower loss on them.
     resume
@@ -149,31 +113,51 @@ def train(
     FileNotFoundError
         If there is no image or no model, or an image has no label image.
     ValueError
-        If a number is out of range, a file is not what it should be, no image has an object, or the
-        interrupted run was another one.
+        If a number is out of range, a file is not what it should be, no image has an object, the
+        label images are masks, the interrupted run was another one, the memory does not hold a
+        batch, or learning diverges.
 
     Notes
     -----
-    On a CPU a step of 8 squares takes about a second. The defaults suit hundreds of images; for a
-    dozen, start from the nearest model and take fewer epochs.
+    On a CPU a step of 8 squares takes about a second. The defaults suit hundreds of images. An
+    epoch draws as many squares as there are images, so a dozen need more epochs: some hundreds of
+    steps in all. What is learned from one kind of image alone makes the model worse at others.
     """
+    path = Path(output)
+    fail_if(
+        path.suffix != ".safetensors",
+        "an output that ends in .safetensors",
+        repr(path.name),
+        "change its ending",
+    )
+    first = load_checkpoint(model_path(str(start)))
     recipe = Recipe(
         epochs=epochs,
-        image_size=image_size,
+        image_size=_own_image_size(first, str(start)) if image_size is None else image_size,
         crop_size=crop_size,
         batch_size=batch_size,
         learning_rate=learning_rate,
         seed=seed,
+        validation=validation,
+        patience=patience,
     )
-    path = Path(output)
-    _check(path, recipe, validation, patience)
     began = time.monotonic()
-    learn, held = divide(find_pairs(images, labels), validation)
-    _check_division(learn, photographs)
-    first = load_checkpoint(model_path(str(start)))
+    pairs = find_pairs(images, labels)
+    _check_photographs(pairs, photographs)
     chosen = choose_device(device)
+    require_numbered(pairs)
+    learn, held = divide(pairs, validation)
+    for pair in held:
+        read_pair(pair)  # a faulty one is told of now, not after hours
     lessons, trainer = _prepared(first, learn, photographs, recipe, chosen)
-    fingerprint = _fingerprint(first.sha256, asdict(recipe), learn, held, sorted(photographs))
+    fingerprint = _fingerprint(
+        first.sha256,
+        asdict(replace(recipe, patience=1)),  # it may change
+        [_identity(pair) for pair in learn],
+        [_identity(pair) for pair in held],
+        sorted(photographs),
+        [lessons.domains, lessons.new],
+    )
     run = Run(trainer, path.with_name(f"{path.name}.resume"), fingerprint, patience)
     if resume:
         run.resume()
@@ -182,13 +166,14 @@ def train(
         run.epoch(scenes, progress)
     metadata = {
         "name": path.stem,
-        "image_size": str(image_size),
-        "licence": first.metadata.get("licence", "AGPL-3.0-or-later"),
+        "image_size": str(recipe.image_size),
+        **_licence(first, str(start)),
         "trained_from": first.sha256,
         "recipe": {**asdict(recipe), "epochs_done": run.epochs_done, "fingerprint": fingerprint},
         "domains": all_domains(earlier_domains(first.metadata), lessons.domains),
     }
     save_checkpoint(path, _in_half(run.best), metadata)
+    figures = evaluate(FastSAM(path, device=device), held)
     run.end()
     return Report(
         output=str(path),
@@ -197,7 +182,7 @@ def train(
         epochs=run.epochs_done,
         seconds=time.monotonic() - began,
         losses=tuple(run.losses),
-        figures=evaluate(FastSAM(path, device=device, image_size=image_size), held),
+        figures=figures,
     )
 
 
@@ -243,44 +228,9 @@ def _validation_scenes(
     return scenes
 
 
-def _check(path: Path, recipe: Recipe, validation: float, patience: int) -> None:
-    """Refuse settings that cannot be, before hours are spent on them."""
-    faults = [
-        text
-        for wrong, text in (
-            (path.suffix != ".safetensors", f"output {path.name!r}"),
-            (recipe.epochs < 1, f"epochs {recipe.epochs}"),
-            (recipe.batch_size < 1, f"batch_size {recipe.batch_size}"),
-            (recipe.image_size < 1, f"image_size {recipe.image_size}"),
-            (
-                recipe.crop_size < STRIDE or recipe.crop_size % STRIDE,
-                f"crop_size {recipe.crop_size}",
-            ),
-            (not recipe.learning_rate > 0, f"learning_rate {recipe.learning_rate}"),
-            (recipe.seed < 0, f"seed {recipe.seed}"),
-            (not 0 <= validation < 1, f"validation {validation}"),
-            (patience < 1, f"patience {patience}"),
-        )
-        if wrong
-    ]
-    fail_if(
-        faults,
-        "an output that ends in .safetensors, a crop_size that is a multiple of 32, validation in "
-        "[0, 1), positive numbers otherwise",
-        ", ".join(faults),
-        "change these",
-    )
-
-
-def _check_division(learn: Sequence[Pair], photographs: Collection[str]) -> None:
-    """Refuse a division that leaves nothing to learn from, and folders that are not there."""
-    domains = sorted({pair.domain for pair in learn})
-    fail_if(
-        not learn,
-        "images to learn from",
-        "none: all are held back for validation",
-        "add images, or hold back a smaller share",
-    )
+def _check_photographs(pairs: Sequence[Pair], photographs: Collection[str]) -> None:
+    """Refuse folders that are not there."""
+    domains = sorted({pair.domain for pair in pairs})
     fail_if(
         set(photographs) - set(domains),
         f"photographs among the top-level folders {domains}",
@@ -289,9 +239,27 @@ def _check_division(learn: Sequence[Pair], photographs: Collection[str]) -> None
     )
 
 
+def _own_image_size(first: Checkpoint, start: str) -> int:
+    """Return the image size that a model was trained at, as far as it is known."""
+    known = MODELS[start].image_size if start in MODELS else DEFAULT_IMAGE_SIZE
+    return first.image_size or known
+
+
+def _licence(first: Checkpoint, start: str) -> dict[str, str]:
+    """Return the licence that a model passes on to what is made of it, where it is known."""
+    known = MODELS[start].licence if start in MODELS else first.metadata.get("licence")
+    return {"licence": known} if known else {}
+
+
+def _identity(pair: Pair) -> tuple[str, list[tuple[int, int]]]:
+    """Return what changes when a pair's files do."""
+    stats = [path.stat() for path in (pair.image, pair.labels)]
+    return pair.name, [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+
+
 def _fingerprint(*parts: Any) -> str:
     """Return a short hash of everything that a run depends on."""
-    text = json.dumps(parts, default=lambda pair: pair.name)
+    text = json.dumps(parts)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -7,7 +7,6 @@ interrupted goes on as if it had not been.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam.models.checkpoint import Checkpoint
     from napari_fastsam.models.lessons import Lessons
+    from napari_fastsam.models.recipe import Recipe
     from napari_fastsam.models.scenes import Scene, Scenes
 
 _WARM_UP = 150  # steps over which the learning rate rises, or a tenth of all
@@ -37,34 +37,6 @@ _BACKBONE_RATE = 0.3
 _LONGEST_STEP = 10.0  # norm of the gradient
 _AVERAGED = 0.9985  # share that the average of the weights keeps at each step
 _NEW_BIAS = -5.0  # a new class begins with a score near zero
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """The numbers that a run depends on, besides its data.
-
-    Parameters
-    ----------
-    epochs
-        How often as many images are drawn as there are.
-    image_size
-        Length in network pixels of an image's longer side when the network is used.
-    crop_size
-        Side in network pixels of the squares that are learned from; a multiple of 32.
-    batch_size
-        Squares per step.
-    learning_rate
-        Its highest value, for AdamW.
-    seed
-        Of everything drawn at random.
-    """
-
-    epochs: int
-    image_size: int
-    crop_size: int
-    batch_size: int
-    learning_rate: float
-    seed: int
 
 
 class Trainer:
@@ -252,4 +224,8 @@ def _halves(device: torch.device) -> bool:
     """Whether the device computes bfloat16 faster than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    # Only oneDNN knows, where torch was built with it, and says so under no public name.
+    asked = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available() or asked is None:
+        return False
+    return bool(asked())
