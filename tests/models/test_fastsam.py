@@ -16,6 +16,8 @@ from napari_fastsam.models import torch_runtime
 from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
 from napari_fastsam.models.device import choose_device
 from napari_fastsam.models.fastsam import FastSAM
+from napari_fastsam.models.registry import MODELS
+from napari_fastsam.planes import to_rgb
 from napari_fastsam.segmenter import ModelSpec, Segmenter
 
 if TYPE_CHECKING:
@@ -281,6 +283,19 @@ def test_half_precision_says_so_and_finds_what_single_precision_finds(random_wei
     found, expected = half.segment(image), random_sam.segment(image)
     assert len(found) > 0
     assert np.median(expected.iou(found).max(0)) > 0.8
+
+
+@pytest.mark.usefixtures("half_everywhere")
+def test_half_precision_places_boxes_between_pixels_far_from_the_corner():
+    runtime = torch_runtime.TorchRuntime(load_checkpoint(MODELS["starter"].path), "cpu")
+    frame = to_rgb(np.tile(coins(), 6)[:64, :2048])
+    found = runtime(frame).predictions[:4]
+    runtime._half = False
+    runtime._place(torch.device("cpu"))
+    expected = runtime(frame).predictions[:4]
+    far = expected[0] > 1024
+    assert np.median(np.abs(found - expected)[:, far]) < 0.05
+    assert (found[0][far] % 0.5 > 0).mean() > 0.9
 
 
 def scaled_weights(source, path, factor):

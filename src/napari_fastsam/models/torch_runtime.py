@@ -16,6 +16,7 @@ import torch
 from napari_fastsam._checks import fail_if
 from napari_fastsam.models._ultralytics import fused, network
 from napari_fastsam.models.device import choose_device, describe_device
+from napari_fastsam.models.loss import anchors, boxes_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -112,7 +113,10 @@ class TorchRuntime:
         if self._device != self._wanted:
             self._place(self._wanted)
         batch = torch.from_numpy(frame).to(self._device).permute(2, 0, 1)[None]  # channels last
-        (predictions, prototypes), _ = self._model(batch.to(self._dtype) / 255)
+        ((predictions,), (prototypes,)), raw = self._model(batch.to(self._dtype) / 255)
+        if self._dtype == torch.float16:
+            predictions = predictions.float()
+            predictions[:4] = _boxes(raw["boxes"][0].float(), *frame.shape[:2])
         if not bool(predictions.isfinite().all()):
             fail_if(
                 self._dtype == torch.float32,
@@ -123,7 +127,7 @@ class TorchRuntime:
             self._half = False
             self._place(self._device)
             return self._run(frame)
-        return Outputs(predictions[0].float().cpu().numpy(), prototypes[0].float().cpu().numpy())
+        return Outputs(predictions.cpu().numpy(), prototypes.float().cpu().numpy())
 
     def _place(self, device: torch.device) -> None:
         """Put the network on a device, in that device's precision."""
@@ -136,6 +140,23 @@ class TorchRuntime:
 
     def _precision(self, device: torch.device) -> torch.dtype:
         return torch.float16 if self._half and device.type in HALF_DEVICES else torch.float32
+
+
+def _boxes(sides: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    """Return (4, A) box centre, width and height in a frame, in the precision of `sides`.
+
+    Half precision, in which the network would work them out, knows only whole pixels beyond 1024.
+
+    Parameters
+    ----------
+    sides
+        (4 * reg_max, A) logits of the distance from each anchor to each box side.
+    """
+    points, strides = (part.to(sides.device) for part in anchors(height, width))
+    likely = sides.unflatten(0, (4, -1)).softmax(1)
+    steps = torch.arange(likely.shape[1], dtype=sides.dtype, device=sides.device)
+    low, high = boxes_from(torch.einsum("sba,b->as", likely, steps), points, strides).split(2, 1)
+    return torch.cat([(low + high) / 2, high - low], dim=1).T
 
 
 def _is_of_memory(error: RuntimeError) -> bool:
