@@ -3,16 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from napari_fastsam.models.anchors import anchors, boxes_from, sides_from
 from napari_fastsam.models.forgetting import forgotten
-from napari_fastsam.models.loss import (
-    Outputs,
-    Target,
-    anchors,
-    assign,
-    boxes_from,
-    loss,
-    sides_from,
-)
+from napari_fastsam.models.loss import Outputs, Target, assign, loss
 
 BOX = torch.tensor([[8.0, 16.0, 40.0, 56.0]])
 

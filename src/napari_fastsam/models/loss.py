@@ -20,10 +20,11 @@ import torch
 from torch.nn import functional
 from torchvision.ops import box_iou, complete_box_iou_loss
 
+from napari_fastsam.models.anchors import anchors, boxes_from, sides_from
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-STRIDES = (8, 16, 32)
 PROTOTYPE_STRIDE = 4
 
 _ANSWERS = 10  # predictions that answer for one object
@@ -103,18 +104,6 @@ class Outputs:
         )
 
 
-def anchors(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return (A, 2) x, y of every anchor in network pixels, and its stride, (A,)."""
-    points, strides = [], []
-    for stride in STRIDES:
-        y, x = torch.meshgrid(
-            torch.arange(height // stride), torch.arange(width // stride), indexing="ij"
-        )
-        points.append((torch.stack([x, y], dim=-1).reshape(-1, 2) + 0.5) * stride)
-        strides.append(torch.full((x.numel(),), float(stride)))
-    return torch.cat(points), torch.cat(strides)
-
-
 def loss(
     outputs: Outputs, targets: list[Target], generator: torch.Generator | None = None
 ) -> Tensor:
@@ -167,18 +156,6 @@ def _loss_of_one(
     blame = functional.binary_cross_entropy_with_logits(outputs.scores, wanted, reduction="sum")
     parts["score"] = blame / total
     return torch.stack([_WEIGHTS[name] * part for name, part in parts.items()]).sum()
-
-
-def boxes_from(reach: Tensor, points: Tensor, strides: Tensor) -> Tensor:
-    """Return (A, 4) boxes from the distances to their left, top, right and bottom, in strides."""
-    reach = reach * strides[:, None]
-    return torch.cat([points - reach[:, :2], points + reach[:, 2:]], dim=1)
-
-
-def sides_from(boxes: Tensor, points: Tensor, strides: Tensor, bins: int) -> Tensor:
-    """Return (A, 4) distances in strides from each anchor to its box, within what bins can say."""
-    reach = torch.cat([points - boxes[:, :2], boxes[:, 2:] - points], dim=1) / strides[:, None]
-    return reach.clamp(0, bins - 1.01)
 
 
 def assign(

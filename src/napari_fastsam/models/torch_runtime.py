@@ -15,8 +15,8 @@ import torch
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.models._ultralytics import fused, network
+from napari_fastsam.models.anchors import anchors, boxes_from
 from napari_fastsam.models.device import choose_device, describe_device
-from napari_fastsam.models.loss import anchors, boxes_from
 
 if TYPE_CHECKING:
     import numpy as np
