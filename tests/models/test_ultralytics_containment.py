@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from napari_fastsam.models._ultralytics import network
+from napari_fastsam.models._ultralytics import contained, network
 from napari_fastsam.models.architecture import Architecture, recognise
 
 if TYPE_CHECKING:
@@ -70,7 +70,11 @@ PROBE = textwrap.dedent(
     from napari_fastsam.models.architecture import Architecture
     network(Architecture("n", reg_max=16, classes=1))
     after = state()
-    print(json.dumps({"before": before, "after": after, "asked": asked, "started": started,
+    from napari_fastsam.models.fastsam import FastSAM
+    # Larger than the network's frame, so that cv2 scales it down.
+    FastSAM("starter", device="cpu", image_size=64).segment(np.eye(100))
+    print(json.dumps({"before": before, "after": after, "used": state(),
+                      "asked": asked, "started": started,
                       "imported": "ultralytics" in sys.modules}))
     """
 )
@@ -151,6 +155,20 @@ def test_the_probe_did_import_ultralytics(probe):
 @pytest.mark.parametrize("what", STATES)
 def test_the_import_leaves_the_process_as_it_was(probe, what):
     assert probe["after"][what] == probe["before"][what]
+
+
+@pytest.mark.parametrize("what", STATES)
+def test_segmenting_leaves_the_process_as_it_was(probe, what):
+    assert probe["used"][what] == probe["before"][what]
+
+
+def test_variables_that_others_set_meanwhile_stay(monkeypatch):
+    monkeypatch.setenv("CHANGED_MEANWHILE", "before")
+    with contained():
+        monkeypatch.setenv("CHANGED_MEANWHILE", "after")
+        monkeypatch.setenv("SET_MEANWHILE", "1")
+    assert os.environ["CHANGED_MEANWHILE"] == "after"
+    assert os.environ["SET_MEANWHILE"] == "1"
 
 
 def test_the_import_asks_no_name_server_and_opens_no_connection(probe):

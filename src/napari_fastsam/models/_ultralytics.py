@@ -39,6 +39,14 @@ _QUIET = {
     "YOLO_VERBOSE": "0",
     "ULTRALYTICS_SKIP_REQUIREMENTS_CHECKS": "1",
 }
+# What is set here, by ultralytics and by cv2; any other variable may meanwhile be set elsewhere.
+_VARIABLES = (
+    *_QUIET,
+    "YOLO_CONFIG_DIR",
+    *("OMP_NUM_THREADS", "NUMEXPR_MAX_THREADS"),
+    *("TF_CPP_MIN_LOG_LEVEL", "TORCH_CPP_LOG_LEVEL", "KINETO_LOG_LEVEL"),
+    *("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR", "LD_LIBRARY_PATH", "PATH"),
+)
 
 
 def network(architecture: Architecture) -> torch.nn.Module:
@@ -118,7 +126,7 @@ def contained() -> Iterator[None]:
     """Let the body import ultralytics, and put back whatever the import changes."""
     # Torch and PIL are imported above, so what is noted here is the process's own.
     with ExitStack() as after:
-        after.callback(_restore_environment, dict(os.environ))
+        after.callback(_restore_environment, {name: os.environ.get(name) for name in _VARIABLES})
         os.environ.update(_QUIET, YOLO_CONFIG_DIR=str(_settings_folder()))
         os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
         after.callback(torch.set_num_threads, torch.get_num_threads())
@@ -139,11 +147,13 @@ def contained() -> Iterator[None]:
         yield
 
 
-def _restore_environment(before: dict[str, str]) -> None:
-    """Set the environment variables to what they were."""
-    for name in os.environ.keys() - before.keys():
-        del os.environ[name]
-    os.environ.update(before)
+def _restore_environment(before: dict[str, str | None]) -> None:
+    """Set environment variables to what they were."""
+    for name, value in before.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @cache
