@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fastsam.models.augment import view
+from napari_fastsam.models.augment import _stain, view
 from napari_fastsam.models.letterbox import FILL
 from napari_fastsam.models.scenes import Scene
 
@@ -79,3 +79,16 @@ def test_photographs_are_not_turned_upside_down(monkeypatch):
             both += 1
             assert sky.max() < ground.min()
     assert both > 10
+
+
+@pytest.mark.parametrize("inverted", [False, True], ids=["bright on dark", "dark on bright"])
+def test_a_stain_leaves_nuclei_darker_than_what_surrounds_them(inverted):
+    rng = np.random.default_rng(0)
+    rows, cols = np.mgrid[:64, :64] - 32
+    nucleus = rows**2 + cols**2 < 100
+    image = np.repeat((nucleus ^ inverted)[..., None], 3, axis=2).astype(np.float32)
+    for _ in range(20):
+        stained = _stain(image, rng)
+        assert stained.shape == image.shape
+        assert 0 <= stained.min() <= stained.max() <= 1
+        assert stained[nucleus].mean() < stained[~nucleus].mean()

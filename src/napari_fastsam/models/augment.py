@@ -150,6 +150,28 @@ def _dye(values: Values, rng: np.random.Generator) -> Values:
     return np.asarray(bright * rng.permutation(colour))
 
 
+def _stain(values: Values, rng: np.random.Generator) -> Values:
+    """Nuclei in one dye and clouds of others on white: tissue as transmitted light shows it."""
+    grey = values.mean(axis=2)
+    nuclei = grey if grey.mean() < 0.5 else 1 - grey
+    dyes = np.clip(_DYES[rng.permutation(len(_DYES))[:2]] + rng.normal(0, 0.1, (2, 3)), 0.02, 1.2)
+    density = nuclei[..., None] * (rng.uniform(0.6, 2.2) * dyes[0])
+    for share in rng.uniform(0, (1.4, 0.5)):
+        density = density + _clouds(grey.shape, rng)[..., None] * (share * dyes[1])
+    return np.asarray(np.exp(-density), np.float32)
+
+
+def _clouds(shape: tuple[int, ...], rng: np.random.Generator) -> Values:
+    """Return a smooth random field in [0, 1], (H, W), part of it empty, with fine grain."""
+    cv2 = opencv()
+    size = int(rng.integers(2, 24))
+    field = cv2.resize(rng.random((size, size), np.float32), shape[::-1])
+    field = np.clip((field - rng.uniform(0.2, 0.6)) * rng.uniform(1.5, 5), 0, 1)
+    grain = rng.random((max(shape[0] // 3, 1), max(shape[1] // 3, 1)), np.float32)
+    grain = cv2.resize(grain, shape[::-1])
+    return np.asarray(field * (1 - rng.uniform(0, 0.7) * grain), np.float32)
+
+
 def _swap(values: Values, rng: np.random.Generator) -> Values:
     return np.asarray(values[..., rng.permutation(3)], np.float32)
 
@@ -172,10 +194,16 @@ def _noise(values: Values, rng: np.random.Generator) -> Values:
     return values + sigma * rng.standard_normal(values.shape[:2], np.float32)[..., None]
 
 
+# Optical densities of red, green and blue: haematoxylin, eosin, diaminobenzidine, a green, a red.
+_DYES = np.array(
+    [(0.9, 0.7, 0.3), (0.07, 0.99, 0.2), (0.4, 0.6, 1.0), (0.9, 0.2, 0.6), (0.1, 0.8, 0.7)]
+)
+
 _LIGHTS: tuple[tuple[float, float, Light], ...] = (
     (0.15, 0.05, _grey),
     (0.25, 0.3, _tint),
     (0.08, 0.0, _dye),
+    (0.18, 0.0, _stain),
     (0.10, 0.03, _swap),
     (0.25, 0.02, _invert),
     (0.40, 0.2, _bend),
