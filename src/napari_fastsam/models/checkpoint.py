@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from napari_fastsam.models._content import Kind, kind_of
 from napari_fastsam.models._files import CACHE_VARIABLE, cache_dir, sha256_of, whole_file
@@ -128,7 +128,7 @@ def save_checkpoint(
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     with whole_file(Path(path)) as partial:
-        save_file(tensors, partial, texts)
+        partial.write_bytes(save(tensors, texts))  # save_file would hide it from other users
 
 
 def halved(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
