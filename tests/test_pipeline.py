@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from conftest import BlobSegmenter
+from fakes import BlobSegmenter
 from napari_fastsam import (
     CandidateCache,
     Cleanup,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from conftest import BlobSegmenter
+from fakes import BlobSegmenter
 from napari_fastsam import Instances, Segmenter, Tiled
 from napari_fastsam._seams import Look, Window, merge
 from napari_fastsam.tiling import enlarged, shrunk, windows
