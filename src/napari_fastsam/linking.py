@@ -35,7 +35,7 @@ _INHERITED = 0.5  # share of a piece that must lie on the whole for it to be a s
 class Event(NamedTuple):
     """What happened to an object besides going on.
 
-    Parameters
+    Attributes
     ----------
     plane
         Number of the plane where it shows, counted from 0 over all planes that were pushed.
