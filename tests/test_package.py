@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -109,3 +110,10 @@ def test_the_license_goes_with_the_package():
     about = metadata("napari-fastsam")
     assert about["License-Expression"] == "AGPL-3.0-or-later"
     assert "Framework :: napari" in about.get_all("Classifier")
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
+def test_the_examples_run(example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(ROOT / "examples" / example))
+    assert capsys.readouterr().out
