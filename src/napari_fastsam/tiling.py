@@ -118,7 +118,7 @@ def windows(shape: tuple[int, int], size: int, overlap: int) -> list[Window]:
     Examples
     --------
     >>> [(w.left, w.right) for w in windows((10, 25), 10, 2)]
-    [(0, 10), (8, 18), (15, 25)]
+    [(0, 10), (7, 17), (15, 25)]
     """
     rows, cols = (_starts(length, size, overlap) for length in shape)
     height, width = (min(length, size) for length in shape)
