@@ -175,6 +175,26 @@ def test_what_the_user_paints_meanwhile_is_numbered_before(result):
     np.testing.assert_array_equal(labels.data[1], 3 * TOP)
 
 
+@pytest.mark.parametrize(
+    "paint",
+    [
+        lambda labels: labels.paint((2, 5, 7), 2),
+        lambda labels: labels.fill((2, 0, 0), 2),
+        lambda labels: labels.paint_polygon([(2, 1, 1), (2, 1, 6), (2, 5, 6), (2, 5, 1)], 2),
+    ],
+    ids=["brush", "fill", "polygon"],
+)
+def test_strokes_of_the_user_are_numbered_before(result, paint):
+    labels = Labels(np.zeros((3, 6, 8), np.uint32))
+    labels.brush_size = 1
+    writer = LabelWriter(labels, STACK, each_plane=True)
+    writer.write(result(TOP, (0,)))
+    paint(labels)
+    assert (labels.data[2] == 2).any()
+    writer.write(result(TOP, (1,)))
+    np.testing.assert_array_equal(labels.data[1], 3 * TOP)
+
+
 def test_labels_without_numbers_left_are_refused_and_unchanged(result):
     before = square(255, 5, 0).astype(np.uint8)
     labels = Labels(before.copy())

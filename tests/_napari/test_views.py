@@ -96,6 +96,17 @@ def test_displayed_plane_follows_scale_translation_and_units():
         assert displayed_plane(image, viewer.dims).index == (step,)
 
 
+@pytest.mark.parametrize("step", range(10))
+def test_displayed_plane_is_the_one_that_napari_shows_between_planes(step):
+    viewer = ViewerModel()
+    data = np.arange(5)[:, None, None] * np.ones((5, 4, 4))
+    image = viewer.add_image(data, scale=(2, 1, 1))
+    viewer.add_image(np.zeros((10, 4, 4)))
+    viewer.dims.set_current_step(0, step)
+    shown = int(image.get_value((viewer.dims.point[0], 1, 1), world=True))
+    assert displayed_plane(image, viewer.dims).index == (shown,)
+
+
 def test_displayed_plane_of_an_image_with_fewer_axes():
     viewer = ViewerModel()
     viewer.add_image(np.zeros((2, 3, 30, 40)))

@@ -362,6 +362,24 @@ def test_negative_clicks_are_a_choice_of_the_dock(viewer, dock, plane):
     assert labels_of(viewer).data.max() == 1
 
 
+@pytest.mark.parametrize(
+    "polarity",
+    [["+", "-"], ["positive", "negative"], [True, False], [1, 0]],
+    ids=["signs", "words", "truth", "numbers"],
+)
+def test_negative_clicks_go_with_the_users_own_features(viewer, dock, plane, polarity):
+    viewer.add_image(plane)
+    points = viewer.add_points(
+        [CENTRES[1], CENTRES[2]], features={"polarity": polarity, "group": [7, 8]}
+    )
+    dock.points.value = points
+    dock.polarity.value = "+"
+    dock.polarity.value = "-"
+    points.add(CENTRES[3])
+    assert points.features["polarity"].tolist() == ["+", "-", "-"]
+    assert points.features["group"].tolist()[:2] == [7, 8]
+
+
 def test_negative_clicks_are_offered_for_points_that_can_be_negative(viewer, dock, plane):
     viewer.add_image(plane)
     viewer.add_points()

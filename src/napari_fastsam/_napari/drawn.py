@@ -160,10 +160,15 @@ def _steps(
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return which plane each position (V, D) is on, (V, S), and whether the image has it, (V,)."""
     finite = np.asarray(np.isfinite(positions).all(axis=1))
-    steps = np.floor(np.where(finite[:, None], positions, -1)[:, list(axes.steps)] + 0.5)
+    steps = nearest_planes(np.where(finite[:, None], positions, -1)[:, list(axes.steps)])
     sizes = [axes.shape[n] for n in axes.steps]
     there = np.asarray(np.logical_and(steps >= 0, steps < sizes).all(axis=1))
-    return steps.astype(np.int64), finite & there
+    return steps, finite & there
+
+
+def nearest_planes(positions: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the planes that napari shows at positions on stepped axes: half goes to even."""
+    return np.rint(np.round(positions, 9)).astype(np.int64)  # 9 digits: what rounding errors leave
 
 
 def _in_plane(axes: PlaneAxes, positions: NDArray[np.float64]) -> NDArray[np.float64]:

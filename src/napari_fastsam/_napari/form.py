@@ -10,7 +10,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from napari_fastsam._napari import words
 from napari_fastsam._napari.models import ModelBox
 from napari_fastsam._napari.panels import CleanupPanel, SettingsPanel
-from napari_fastsam._napari.prompt_layers import set_polarity
+from napari_fastsam._napari.prompt_layers import next_polarity, set_polarity
 from napari_fastsam._napari.rows import form, scrolling, set_row_visible
 from napari_fastsam._napari.status import StatusPanel
 from napari_fastsam.selection import DEFAULT_CONFIDENCE
@@ -174,8 +174,7 @@ class Form(Container[Any]):
         set_row_visible(self.polarity, offered)
         if offered:
             with self.polarity.changed.blocked():
-                negative = points.feature_defaults["polarity"].iloc[0] == "-"
-                self.polarity.value = "-" if negative else "+"
+                self.polarity.value = next_polarity(points)
 
     def _set_polarity(self, polarity: str) -> None:
         set_polarity(self.points.value, polarity)

@@ -179,7 +179,7 @@ class LabelWriter:
 
     def _painted(self, event: Any) -> None:
         """Go on after the numbers that the user paints with meanwhile."""
-        for _, _, value in event.value:
+        for *_, value in event.value:  # strokes carry a mask besides; the new value comes last
             self._next = max(self._next, int(np.max(value)) + 1)
 
 

@@ -113,10 +113,12 @@ def segment_layers(
     )
     writer = writer_for(labels, request, existing)
     unanswered = 0
-    for result in run(request, model):
-        writer.write(result)
-        unanswered += count_unanswered(result)
-    writer.close()
+    try:
+        for result in run(request, model):
+            writer.write(result)
+            unanswered += count_unanswered(result)
+    finally:
+        writer.close()
     left_out = 0 if found is None else found.left_out
     if unanswered or left_out:
         warnings.warn(_shortfall(unanswered, left_out), stacklevel=2)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastsam._napari.drawn import polarity_of
+
 if TYPE_CHECKING:
     from napari.layers import Image, Points, Shapes
 
@@ -54,10 +56,26 @@ def shapes_layer(image: Image, plane_shape: tuple[int, int]) -> Shapes:
 
 def set_polarity(points: Points, polarity: str) -> None:
     """Make the points that come next, and those that are selected, ``"+"`` or ``"-"``."""
+    import pandas as pd
+
+    defaults = points.feature_defaults.iloc[0].to_dict()
     features = points.features.copy()
-    features.loc[sorted(points.selected_data), "polarity"] = polarity
+    positive = polarity_of(features["polarity"].tolist())
+    positive[sorted(points.selected_data)] = polarity == "+"
+    # Whatever words or numbers the user had: these two can be told apart and coloured.
+    features["polarity"] = pd.Categorical(
+        np.where(positive, "+", "-"), categories=list(POLARITY_COLOURS)
+    )
     points.features = features  # resets the defaults
-    points.feature_defaults = {"polarity": polarity}
+    points.feature_defaults = defaults | {"polarity": polarity}
+
+
+def next_polarity(points: Points) -> str:
+    """Return what the point that comes next will be, ``"+"`` or ``"-"``; ``"+"`` if unclear."""
+    try:
+        return "+" if polarity_of(points.feature_defaults["polarity"].tolist())[0] else "-"
+    except ValueError:  # a new layer of the user's own, whose default is no polarity
+        return "+"
 
 
 def _mark(plane_shape: tuple[int, int]) -> float:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam._napari.drawn import nearest_planes
 from napari_fastsam.planes import Display, PlaneAxes
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def displayed_plane(image: Image, dims: Dims) -> View:
     point = np.asarray(dims.point[-image.ndim :], float)
     world = point * unit_factors(units[-image.ndim :], image.units)
     linear, offset = _affine(image)
-    position = np.floor(np.linalg.solve(linear, world - offset) + 0.5).astype(int)
+    position = nearest_planes(np.linalg.solve(linear, world - offset))
     index = tuple(int(position[axis]) for axis in axes.steps)
     sizes = tuple(axes.shape[axis] for axis in axes.steps)
     fail_if(
