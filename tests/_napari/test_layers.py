@@ -39,6 +39,13 @@ def test_negative_points_and_groups_are_read_from_features(plane, blobs):
     assert drawn(layer.data) == {1: 1}
 
 
+def test_hidden_points_ask_for_nothing(plane, blobs):
+    points = Points([CENTRES[1], CENTRES[2]], shown=[False, True], features={"group": [5, 6]})
+    layer = segment_layers(Image(plane, contrast_limits=(0, 255)), points=points, model=blobs)
+    assert layer.data.max() == 1
+    assert layer.data[OBJECTS[2]].all()
+
+
 @pytest.mark.parametrize("kind", ["rectangle", "ellipse", "polygon", "line"])
 def test_each_kind_of_shape_asks_for_its_object(kind, plane, blobs):
     outline = box(OBJECTS[2]) if kind != "line" else np.array([(27, 52), (30, 66)])

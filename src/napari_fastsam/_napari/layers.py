@@ -50,8 +50,9 @@ def segment_layers(
     image
         Its last two axes are the planes; all others are stepped through.
     points
-        Each asks for its own object. The feature ``polarity`` (``"+"`` or ``"-"``) makes a point
-        negative, and points with the same value of the feature ``group`` ask for one object.
+        Each that is shown asks for its own object. The feature ``polarity`` (``"+"`` or ``"-"``)
+        makes a point negative, and points with the same value of the feature ``group`` ask for
+        one object.
     shapes
         Upright rectangles are boxes; other rectangles, ellipses and polygons are rough masks; paths
         and lines are scribbles.
@@ -153,11 +154,13 @@ def read_prompts(
     """
     asked: dict[str, Any] = {}
     if points is not None:
-        asked["points"] = carry(points.data, points, image, view)
-        if "polarity" in points.features:
-            asked["positive"] = polarity_of(points.features["polarity"].tolist())
-        if "group" in points.features:
-            asked["group"] = groups_of(points.features["group"].tolist())
+        shown = np.asarray(points.shown, bool)
+        features = points.features[shown]
+        asked["points"] = carry(points.data[shown], points, image, view)
+        if "polarity" in features:
+            asked["positive"] = polarity_of(features["polarity"].tolist())
+        if "group" in features:
+            asked["group"] = groups_of(features["group"].tolist())
     if shapes is not None:
         asked["shapes"] = [
             (kind, carry(vertices, shapes, image, view))

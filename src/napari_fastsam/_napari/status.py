@@ -37,7 +37,7 @@ class StatusPanel(QWidget):
         self.bar = QProgressBar()
         self.bar.setToolTip("How far the run is.")
         self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop after this plane. What is written stays.")
+        self.cancel_button.setToolTip("Stop now. What is written stays; the rest is dropped.")
         self.running = QWidget()
         row = QHBoxLayout(self.running)
         row.setContentsMargins(0, 0, 0, 0)

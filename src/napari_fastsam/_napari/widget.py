@@ -64,7 +64,7 @@ class FastSamWidget(Form):
         self._start(everything=True)
 
     def cancel(self) -> None:
-        """Stop after the plane that is being worked on; what is written stays."""
+        """Stop, and drop the plane that is being worked on; what is written stays."""
         self.session.worker.cancel()
 
     def new_points(self) -> None:
