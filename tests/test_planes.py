@@ -113,6 +113,34 @@ def test_impossible_contrast_limits_are_refused(limits):
         to_rgb(np.zeros((3, 3)), contrast_limits=limits)
 
 
+def test_percentiles_of_a_display_are_black_and_white():
+    ramp = np.arange(101.0)[None]
+    grey = Display(percentiles=(10, 90))(ramp)[0, :, 0]
+    assert (grey[:11] == 0).all()
+    assert (grey[90:] == 255).all()
+    assert grey[50] == 128
+    two = np.stack([ramp, 2 * ramp], axis=-1)
+    np.testing.assert_array_equal(Display(percentiles=(10, 90))(two)[0, :, 1], grey)
+
+
+def test_each_channel_has_its_own_gamma():
+    plane = np.full((1, 1, 2), 0.5)
+    display = Display(contrast_limits=((0, 1), (0, 1)), gamma=(1.0, 2.0))
+    assert display(plane).tolist() == [[[128, 64, 0]]]
+
+
+@pytest.mark.parametrize("percentiles", [(90, 10), (5, 5), (-1, 50), (0, 101), (np.nan, 1)])
+def test_impossible_percentiles_are_refused(percentiles):
+    with pytest.raises(ValueError, match="two percentiles from 0 to 100"):
+        Display(percentiles=percentiles)
+
+
+@pytest.mark.parametrize("limits", [None, (0, 1), ((0, 1),)], ids=["none", "for all", "for one"])
+def test_gamma_for_each_channel_needs_limits_for_each(limits):
+    with pytest.raises(ValueError, match="as many gammas as pairs"):
+        Display(contrast_limits=limits, gamma=(1.0, 2.0))
+
+
 def test_channels_are_stretched_each_on_its_own():
     faint, bright = np.array([[0, 1]]), np.array([[0, 1000]])
     rgb = merge_channels([faint, bright])

@@ -86,7 +86,8 @@ def merge_channels(
     channels: Sequence[NDArray[Any]],
     *,
     contrast_limits: Sequence[tuple[float, float] | None] | None = None,
-    gamma: float = 1.0,
+    gamma: float | Sequence[float] = 1.0,
+    percentiles: tuple[float, float] = PERCENTILES,
 ) -> NDArray[np.uint8]:
     """Return up to three (H, W) channels as red, green and blue, each on its own scale.
 
@@ -95,9 +96,11 @@ def merge_channels(
     channels
         One, two or three planes of the same shape; one is shown in grey.
     contrast_limits
-        For each channel its limits, or ``None`` for its percentiles.
+        For each channel its limits, or ``None`` for its `percentiles`.
     gamma
-        Exponent between the limits.
+        Exponent between the limits, for all channels or for each.
+    percentiles
+        Lower and upper, in [0, 100].
 
     Returns
     -------
@@ -110,9 +113,10 @@ def merge_channels(
         "choose up to three to map to red, green and blue",
     )
     limits = contrast_limits or [None] * len(channels)
+    gammas = gamma if isinstance(gamma, tuple | list) else [gamma] * len(channels)
     planes = [
-        to_rgb(channel, contrast_limits=limit, gamma=gamma)[..., 0]
-        for channel, limit in zip(channels, limits, strict=True)
+        to_rgb(channel, contrast_limits=limit, gamma=exponent, percentiles=percentiles)[..., 0]
+        for channel, limit, exponent in zip(channels, limits, gammas, strict=True)
     ]
     if len(planes) == 1:
         planes *= 3
@@ -244,11 +248,35 @@ class Display:
         ``None`` for percentiles of each plane, ``(low, high)`` for all channels, or one pair (or
         ``None``) for each channel.
     gamma
-        Exponent between the limits, as napari's.
+        Exponent between the limits, as napari's; one for each channel where the limits are.
+    percentiles
+        What is black and what is white where no limits are given: lower and upper, in [0, 100].
+
+    Raises
+    ------
+    ValueError
+        If the percentiles are no such pair, or there is a gamma for each channel without limits.
     """
 
     contrast_limits: tuple[Any, ...] | None = None
-    gamma: float = 1.0
+    gamma: float | tuple[float, ...] = 1.0
+    percentiles: tuple[float, float] = PERCENTILES
+
+    def __post_init__(self) -> None:
+        low, high = self.percentiles
+        fail_if(
+            not 0 <= low < high <= 100,
+            "two percentiles from 0 to 100, the lower one first",
+            f"{self.percentiles}",
+            f"pass percentiles={PERCENTILES}, or contrast limits",
+        )
+        fail_if(
+            isinstance(self.gamma, tuple)
+            and not (self._each and len(self.gamma) == len(self.contrast_limits or ())),
+            "as many gammas as pairs of contrast limits, or one number",
+            f"gamma {self.gamma} with contrast limits {self.contrast_limits}",
+            "pass contrast_limits=((low, high), …) with a pair, or None, for each channel",
+        )
 
     def __call__(self, plane: NDArray[Any]) -> NDArray[np.uint8]:
         """Return (H, W), or (H, W, C) with C up to four, as (H, W, 3) uint8.
@@ -257,12 +285,22 @@ class Display:
         fluorescence, each on its own scale.
         """
         limits = self.contrast_limits
-        each = limits is not None and not np.isscalar(limits[0])
-        if plane.ndim == 3 and (each or plane.shape[2] in (1, 2)):
+        if plane.ndim == 3 and (self._each or plane.shape[2] in (1, 2)):
             channels = [plane[..., n] for n in range(plane.shape[2])]
-            pairs = limits if each else [limits] * len(channels)
-            return merge_channels(channels, contrast_limits=pairs, gamma=self.gamma)
-        return to_rgb(plane, contrast_limits=limits, gamma=self.gamma)
+            pairs = limits if self._each else [limits] * len(channels)
+            return merge_channels(
+                channels,
+                contrast_limits=pairs,
+                gamma=self.gamma,
+                percentiles=self.percentiles,
+            )
+        assert not isinstance(self.gamma, tuple)
+        return to_rgb(plane, contrast_limits=limits, gamma=self.gamma, percentiles=self.percentiles)
+
+    @property
+    def _each(self) -> bool:
+        """Whether each channel has limits, or None, of its own."""
+        return self.contrast_limits is not None and not np.isscalar(self.contrast_limits[0])
 
 
 def _checked(data: Any) -> NDArray[Any]:
