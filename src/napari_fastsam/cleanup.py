@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
-from napari_fastsam.instances import labelled_windows
+from napari_fastsam.instances import Instances, labelled_windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -173,3 +173,40 @@ def _small_holes(mask: NDArray[np.bool_], largest: int) -> NDArray[np.bool_]:
     small = np.bincount(holes.ravel()) <= largest
     small[0] = False
     return np.asarray(small[holes])
+
+
+def tidy(found: Instances, cleanup: Cleanup) -> Instances:
+    """Return objects tidied one by one, as if each were alone; those that are dropped are left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from napari_fastsam.instances import Instances
+    >>> ring = Instances.from_labels(np.array([[2, 2, 2], [2, 0, 2], [2, 2, 2]]))
+    >>> tidy(ring, Cleanup(fill_holes=1)).areas
+    array([9])
+    """
+    if not cleanup:
+        return found
+    kept: list[int] = []
+    masks, boxes = [], []
+    for n in range(len(found)):
+        top, left, bottom, right = (int(side) for side in found.bboxes[n])
+        row, column = max(0, top - cleanup.margin), max(0, left - cleanup.margin)
+        # The crop ends where the plane does or further away than any step reaches.
+        crop = np.zeros(
+            (
+                min(found.shape[0], bottom + cleanup.margin) - row,
+                min(found.shape[1], right + cleanup.margin) - column,
+            ),
+            np.uint8,
+        )
+        crop[top - row : bottom - row, left - column : right - column] = found.mask(n)
+        tidied = clean(crop, cleanup)
+        for _, (rows, columns) in labelled_windows(tidied):
+            kept.append(n)
+            masks.append(tidied[rows, columns] > 0)
+            boxes.append(
+                (row + rows.start, column + columns.start, row + rows.stop, column + columns.stop)
+            )
+    return Instances.from_masks(found.shape, masks, boxes, found.scores[kept])
