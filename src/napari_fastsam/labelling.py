@@ -185,23 +185,35 @@ class Labelling:
             self._next = max(self._next, int(label) + 1)
 
     @contextmanager
-    def together(self, note: Any = None) -> Iterator[Step]:
-        """Make one step of all that is done inside, unless it changes nothing."""
+    def together(self, note: Any = None, *, onto: Step | None = None) -> Iterator[Step]:
+        """Make one step of all that is done inside, unless it changes nothing and has no note.
+
+        Parameters
+        ----------
+        note
+            What the caller wants back when the step is undone or redone.
+        onto
+            The last step, to which this is added; if it is not the last one any more, a new step.
+        """
         if self._open is not None:
             yield self._open
             return
-        self._open = step = Step({"do": "together", "steps": []}, note=note)
-        gone, first = self._gone, self._next
+        again = onto is not None and onto is self.history.last
+        if onto is None or not again:
+            onto = Step({"do": "together", "steps": []}, note=note)
+            onto.numbers, onto.gone = (self._next, self._next), (self._gone, self._gone)
+        elif onto.record["do"] != "together":
+            onto.record = {"do": "together", "steps": [onto.record]}
+        self._open = onto
         try:
-            yield step
+            yield onto
         finally:
             self._open = None
-            step.numbers, step.gone = (first, self._next), (gone, self._gone)
-            if step.edits or step.objects or step.note is not None:
-                steps = step.record["steps"]
-                if len(steps) == 1:
-                    step.record = steps[0]
-                self.history.push(step)
+            onto.numbers, onto.gone = (onto.numbers[0], self._next), (onto.gone[0], self._gone)
+            if len(onto.record["steps"]) == 1:
+                onto.record = onto.record["steps"][0]
+            if not again and (onto.edits or onto.objects or onto.note is not None):
+                self.history.push(onto)
 
     def take(
         self,
