@@ -14,7 +14,8 @@ from napari_fastsam._napari.drawn import (
     prompts_by_plane,
 )
 from napari_fastsam._napari.labels import Existing, LabelWriter, check_labels, labels_like
-from napari_fastsam._napari.views import View, carry, display_of, layout, pixels
+from napari_fastsam._napari.source import Source, source_of
+from napari_fastsam._napari.views import View, carry, layout
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.pipeline import Request, run
 
@@ -170,8 +171,8 @@ def read_prompts(
 
 
 def make_request(
-    image: Image,
-    axes: PlaneAxes,
+    source: Source | Image,
+    axes: PlaneAxes | None = None,
     *,
     prompts: PromptsByPlane | None = None,
     view: View | None = None,
@@ -181,19 +182,32 @@ def make_request(
     link: bool = False,
     key: Hashable | None = None,
 ) -> Request:
-    """Return the request for one plane of an image layer (`view`), or for all of them.
+    """Return the request for one plane of an image (`view`), or for all of them.
+
+    Parameters
+    ----------
+    source
+        What the network is shown; an image layer is shown as it is.
+    axes, display
+        In place of the source's own.
+    prompts, confidence, cleanup, link, key
+        As in `Request`.
+    view
+        The only plane wanted.
 
     Raises
     ------
     ValueError
         If the plane is not in the image.
     """
+    if not isinstance(source, Source):
+        source = source_of(source)
     return Request(
-        data=pixels(image),
-        axes=axes,
+        data=source.data,
+        axes=axes or source.axes,
         indices=None if view is None else (view.index,),
         prompts=None if prompts is None else prompts.planes,
-        display=display or display_of(image),
+        display=display or source.display,
         confidence=confidence,
         cleanup=cleanup or Cleanup(),
         link=link,
