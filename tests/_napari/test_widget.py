@@ -51,7 +51,7 @@ def test_points_take_their_objects(viewer, dock, plane):
     assert np.count_nonzero(data == 0) == data.size - 14 * 20 - 10 * 14
     assert dock.output.value is labels_of(viewer)
     assert "2 new objects" in dock.status.message.text()
-    assert "3 candidates" in dock.status.details.text()
+    assert "3 candidates" in dock.status.state_line.text()
 
 
 def test_everything_takes_all_objects(viewer, dock, plane):
@@ -72,7 +72,7 @@ def test_the_second_prompt_runs_no_network(viewer, dock, plane, blobs):
     dock.settle()
     assert blobs.calls == 1
     assert labels_of(viewer).data.max() == 3
-    assert dock.status.details.text().endswith("at hand")
+    assert dock.status.state_line.text().endswith("at hand")
 
 
 def test_new_contrast_or_new_data_asks_the_network_again(viewer, dock, plane, blobs):
@@ -141,8 +141,7 @@ def test_prompts_apply_to_the_plane_that_they_are_on(viewer, dock, stack):
     viewer.dims.set_point(0, 0)
     dock.segment_plane()
     assert dock.status.message.text() == words.NOTHING_DRAWN
-    dock.planes.value = "all"
-    dock.segment_plane()
+    dock.segment_stack()
     dock.settle()
     assert (data[1][OBJECTS[1]] == 2).all()
 
@@ -158,8 +157,8 @@ def test_flat_prompts_on_a_stack_apply_to_the_plane_in_view(viewer, dock, stack)
 
 def test_all_planes_are_segmented_one_undo_step_each(viewer, dock, stack):
     viewer.add_image(stack)
-    dock.planes.value = "all"
-    dock.everything()
+    dock.linked.value = False
+    dock.everything_stack()
     dock.settle()
     labels = labels_of(viewer)
     assert len(np.unique(labels.data)) == 10
@@ -170,8 +169,7 @@ def test_all_planes_are_segmented_one_undo_step_each(viewer, dock, stack):
 
 def test_linked_objects_keep_their_label(viewer, dock, stack):
     viewer.add_image(stack[2:])
-    dock.planes.value = "linked"
-    dock.everything()
+    dock.everything_stack()
     dock.settle()
     data = labels_of(viewer).data
     assert data[0][CENTRES[1]] == data[1][CENTRES[1]]
@@ -201,7 +199,7 @@ def test_3d_display_is_explained(viewer, dock, stack, notices):
     dock.everything()
     assert "switch to 2D" in notices[0]
     viewer.dims.ndisplay = 2
-    assert dock.status.message.text() == words.NO_PROMPTS
+    assert dock.status.message.text() == words.next_step(words.Situation())
 
 
 def test_an_error_in_the_worker_is_a_notification(viewer, dock, plane, blobs, notices, monkeypatch):
@@ -239,8 +237,8 @@ def test_cancel_keeps_the_planes_that_are_done(viewer, dock, stack, blobs, monke
 
     monkeypatch.setattr(blobs, "segment", wait_at_the_third)
     viewer.add_image(stack)
-    dock.planes.value = "all"
-    dock.everything()
+    dock.linked.value = False
+    dock.everything_stack()
     qtbot.waitUntil(lambda: dock.status.running.isVisibleTo(dock.native))
     qtbot.waitUntil(lambda: len(viewer.layers) == 2 and labels_of(viewer).data[1].any())
     dock.status.cancel_button.click()
@@ -320,11 +318,11 @@ def test_closing_the_viewer_while_a_job_runs_is_harmless(
 
 def test_the_first_prompt_layers_are_chosen(viewer, dock, plane):
     viewer.add_image(plane)
-    assert dock.status.message.text() == words.NO_PROMPTS
+    assert dock.status.message.text() == words.next_step(words.Situation())
     points = viewer.add_points()
     viewer.add_points()
     assert dock.points.value is points
-    assert dock.status.message.text() == words.READY
+    assert dock.status.message.text() == words.next_step(words.Situation(prompts=True))
     viewer.layers.remove(points)
     assert dock.points.value is None
 
@@ -430,13 +428,6 @@ def test_nothing_found_makes_no_layer(viewer, dock, plane):
     assert dock.status.message.text().startswith("0 new objects.")
 
 
-def test_planes_are_offered_for_stacks_only(viewer, dock, plane, stack):
-    viewer.add_image(plane)
-    assert not dock.planes.native.isVisibleTo(dock.native)
-    dock.image.value = viewer.add_image(stack)
-    assert dock.planes.native.isVisibleTo(dock.native)
-
-
 def test_every_control_explains_itself(dock):
     controls = [*vars(dock).values(), *vars(dock.cleanup).values(), *vars(dock.settings).values()]
     silent = [c for c in controls if hasattr(c, "tooltip") and c is not dock and not c.tooltip]
@@ -445,9 +436,9 @@ def test_every_control_explains_itself(dock):
 
 def test_the_dock_fits_a_narrow_column(viewer, dock, plane):
     viewer.add_image(plane, name="a name that is far too long for any dock widget to show in full")
-    for panel in (dock.cleanup, dock.settings):
+    for panel in (dock.cleanup, dock.colours, dock.settings):
         panel.native.expand()
-    assert dock.native.layout().itemAt(0).widget().widget().minimumSizeHint().width() <= 280
+    assert dock.native.layout().itemAt(0).widget().widget().minimumSizeHint().width() <= 260
 
 
 def test_a_model_is_downloaded_only_when_the_user_agrees(viewer, plane, monkeypatch, tmp_path):
@@ -503,7 +494,7 @@ def test_the_values_reach_the_request(viewer, dock, plane):
     dock.confidence.value = 0.6
     dock.cleanup.opening.value = 2
     dock.cleanup.clear_border.value = True
-    dock.settings.intensities.value = False
+    dock.settings.contrast.value = "automatic"
     asked = dock._make_run(everything=True)
     assert asked.request.confidence == pytest.approx(0.6)
     assert (asked.request.cleanup.opening, asked.request.cleanup.clear_border) == (2, True)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import ComboBox, Container, FloatSlider, PushButton
+from magicgui.widgets import Container, PushButton
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_fastsam._napari import words
+from napari_fastsam._napari.colours import ColoursPanel, shape_of
+from napari_fastsam._napari.layer_boxes import LayerBox, layers_of
 from napari_fastsam._napari.models import ModelBox
+from napari_fastsam._napari.pages import ClickPage, EverythingPage, StackPage
 from napari_fastsam._napari.panels import CleanupPanel, SettingsPanel
 from napari_fastsam._napari.prompt_layers import next_polarity, set_polarity
-from napari_fastsam._napari.rows import form, scrolling, set_row_visible
+from napari_fastsam._napari.rows import SmallPrint, form, scrolling, set_row_visible, side_by_side
 from napari_fastsam._napari.status import StatusPanel
-from napari_fastsam.selection import DEFAULT_CONFIDENCE
+from napari_fastsam._napari.tabs import TabName, Tabs
 
 if TYPE_CHECKING:
     import napari.viewer
-    from napari.layers import Layer
+    from qtpy.QtWidgets import QWidget
 
 
 class Form(Container[Any]):
@@ -31,140 +34,184 @@ class Form(Container[Any]):
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         self.viewer = viewer
-        self.image = self._layer_box("Image", Image, "The image layer to segment.")
-        self.output = self._layer_box(
-            "Labels",
-            Labels,
-            "Where objects are written, each with a new number. Ctrl+Z on that layer undoes.",
-            none="new layer",
-        )
-        self.model = ModelBox()
-        self.planes = ComboBox(
-            label="Planes",
-            choices=[("in view", "shown"), ("all", "all"), ("all, linked", "linked")],
-            tooltip="Which planes of a stack are segmented. Linked: an object that goes on in the "
-            "next plane keeps its label.",
-        )
-        self.points = self._layer_box(
-            "Points", Points, "Each point asks for the object under it.", none="none"
-        )
-        self.add_points = _plus("New points layer: click on objects")
-        self.polarity = ComboBox(
-            label="Clicks",
-            choices=[("+ on an object", "+"), ("− beside it", "-")],  # noqa: RUF001
-            tooltip="What the next points, and those selected now, say. No object that holds a "
-            "negative point (red) is an answer.",
-        )
-        self.shapes = self._layer_box(
-            "Shapes",
-            Shapes,
-            "Rectangles are boxes around an object; ellipses and polygons are rough masks; paths "
-            "and lines are scribbles on it.",
-            none="none",
-        )
-        self.add_shapes = _plus("New shapes layer: drag boxes")
-        self.segment_button = PushButton(
-            text="Segment plane", tooltip="Take the objects that the points and shapes ask for."
-        )
-        self.confidence = FloatSlider(
-            label="Confidence",
-            value=DEFAULT_CONFIDENCE,
-            min=0.05,
-            max=0.95,
-            step=0.05,
-            tooltip="Everything leaves out objects that the network scores below this. Points and "
-            "shapes choose among all.",
-        )
-        self.everything_button = PushButton(
-            text="Everything", tooltip="Take every object that the network finds."
-        )
-        self.cleanup = CleanupPanel()
-        self.settings = SettingsPanel()
-        self.status = StatusPanel()
+        self._make_layer_boxes()
+        self._make_tabs()
+        self._make_foot()
         super().__init__(labels=False)
-        rows = form(
-            [
-                self.image,
-                self.output,
-                self.model,
-                self.planes,
-                "Objects you point at",
-                (self.points, self.add_points),
-                self.polarity,
-                (self.shapes, self.add_shapes),
-                self.segment_button,
-                "Every object",
-                self.confidence,
-                self.everything_button,
-            ]
-        )
         self.margins = (0, 0, 0, 0)
-        self.native.layout().addWidget(
-            scrolling([rows, self.cleanup.native, self.settings.native, self.status])
-        )
+        self.native.layout().addWidget(scrolling(self._parts()))
         self._follow_viewer()
 
     @property
-    def whole_stack(self) -> bool:
-        """Whether all planes are asked for."""
+    def current_tab(self) -> TabName:
+        """The name of the tab that is shown; `tabs.changed` tells when that is another."""
+        return self.tabs.value
+
+    @current_tab.setter
+    def current_tab(self, name: TabName) -> None:
+        self.tabs.value = name
+
+    @property
+    def planes_of_image(self) -> int:
+        """How many planes the image has in the view that is shown; 0 if there is no image."""
         image = self.image.value
-        return image is not None and image.ndim > 2 and self.planes.value != "shown"
+        if image is None:
+            return 0
+        shape = shape_of(image)[: image.ndim]
+        offset = self.viewer.dims.ndim - image.ndim
+        aside = {self.colours.channel_axis.value}
+        aside.update(axis - offset for axis in self.viewer.dims.displayed[-2:])
+        planes = 1
+        for axis, size in enumerate(shape):
+            planes *= 1 if axis in aside else size
+        return planes
 
     def refresh(self, _: Any = None) -> None:
         """Show the controls that fit the layers, and what to do next."""
         image = self.image.value
-        set_row_visible(self.planes, image is not None and image.ndim > 2)
+        planes = self.planes_of_image
+        self.stack.offer(planes)
         self._show_polarity()
-        self.segment_button.text = "Segment planes" if self.whole_stack else "Segment plane"
+        for button in self._needing_an_image:
+            button.enabled = image is not None
         if image is None:
-            self.status.say(words.NO_IMAGE)
-        elif self.viewer.dims.ndisplay == 3:
-            self.status.say(words.VOLUME)
-        elif self.points.value is None and self.shapes.value is None:
-            self.status.say(words.NO_PROMPTS)
-        else:
-            self.status.say(words.READY)
+            self.status.state("idle", words.NO_IMAGE_STATE)
+        elif self.status.kind == "idle":
+            self.status.state("idle", words.NOT_LOOKED)
+        self.status.say(
+            words.next_step(
+                words.Situation(
+                    image=image is not None,
+                    volume=self.viewer.dims.ndisplay == 3,
+                    state=self.status.kind,
+                    tab=self.current_tab,
+                    clicking=self.click_button.value,
+                    prompts=self.points.value is not None or self.shapes.value is not None,
+                    planes=planes,
+                )
+            )
+        )
 
     def reset_choices(self, *_: Any) -> None:
         """Offer the layers that the viewer has now."""
         for box in (self.image, self.output, self.points, self.shapes):
             box.reset_choices()
+        self.colours.follow(self.image.value)
 
-    def _layer_box(
-        self, label: str, kind: type[Layer], tooltip: str, none: str | None = None
-    ) -> ComboBox:
-        """Return a combo box of the viewer's layers of a kind, with a text for no layer."""
+    def _make_layer_boxes(self) -> None:
+        self.image = LayerBox(
+            self.viewer, Image, label="Image", tooltip="The image layer to label."
+        )
+        self.output = LayerBox(
+            self.viewer,
+            Labels,
+            label="Labels",
+            tooltip="Where objects are written, each with a new number.",
+            none="new layer",
+        )
+        self.points = LayerBox(
+            self.viewer,
+            Points,
+            label="Points",
+            tooltip="Each point asks for the object under it.",
+            none="none",
+        )
+        self.shapes = LayerBox(
+            self.viewer,
+            Shapes,
+            label="Shapes",
+            tooltip="Rectangles are boxes around an object; ellipses and polygons are rough masks; "
+            "paths and lines are scribbles on it.",
+            none="none",
+        )
+        self.model = ModelBox()
 
-        def choices(_: Any) -> list[tuple[str, Layer]]:
-            return [(layer.name, layer) for layer in self.viewer.layers if type(layer) is kind]
+    def _make_tabs(self) -> None:
+        self.click = click = ClickPage(self.points, self.shapes)
+        self.click_button, self.grouping = click.click_button, click.grouping
+        self.next_object, self.polarity = click.next_object, click.polarity
+        self.add_points, self.add_shapes = click.add_points, click.add_shapes
+        self.segment_button = click.segment_button
+        self.all = everything = EverythingPage()
+        self.confidence, self.areas = everything.confidence, everything.areas
+        self.min_area, self.max_area = everything.areas.min_area, everything.areas.max_area
+        self.everything_preview, self.everything_count = everything.preview, everything.count
+        self.everything_button = everything.everything_button
+        self.stack = StackPage()
+        self.linked = self.stack.linked
+        self.prompts_stack_button = self.stack.prompts_stack_button
+        self.everything_stack_button = self.stack.everything_stack_button
+        self.tabs = Tabs(
+            {
+                "click": ("Click", click.native, "Objects you point at."),
+                "everything": ("Everything", everything.native, "Every object of the plane."),
+                "stack": ("Stack", self.stack.native, "All planes of a stack."),
+            }
+        )
+        self._needing_an_image = (
+            self.click_button,
+            self.segment_button,
+            self.everything_button,
+        )
 
-        box = ComboBox(label=label, choices=choices, tooltip=tooltip, nullable=none is not None)
-        if none is not None:
-            box.null_string = none
-            box.reset_choices()
-        return box
+    def _make_foot(self) -> None:
+        self.cleanup = CleanupPanel()
+        self.colours = ColoursPanel(self.viewer)
+        self.settings = SettingsPanel()
+        self.undo_button = PushButton(text="Undo", tooltip="Take the last step back (Ctrl+Z).")
+        self.redo_button = PushButton(
+            text="Redo", tooltip="Do again what was taken back (Ctrl+Shift+Z)."
+        )
+        self.script_button = PushButton(
+            text="Copy as script",
+            tooltip="Put a Python script of what was done on the clipboard; it makes the same "
+            "labels again.",
+        )
+        self.next_label = SmallPrint("", "The number that the next object gets.")
+        self.memory = SmallPrint(
+            "", "Memory that the candidates of all planes take; see Memory in the settings."
+        )
+        self.status = StatusPanel()
+
+    def _parts(self) -> list[QWidget]:
+        """Return what is below each other."""
+        both = (self.undo_button, self.redo_button)
+        return [
+            form([self.image, self.output, self.settings.existing, self.model]),
+            self.status.look,
+            self.tabs,
+            side_by_side([side_by_side(both, even=True), self.script_button]),
+            side_by_side([self.next_label, self.memory], even=True),
+            self.status,
+            self.cleanup.native,
+            self.colours.native,
+            self.settings.native,
+        ]
 
     def _follow_viewer(self) -> None:
         """Keep to the viewer's layers, starting with the image that is selected there."""
-        for box in (self.image, self.points, self.shapes, self.planes):
+        self.image.changed.connect(self.colours.follow)
+        for box in (self.image, self.points, self.shapes, self.colours, self.click_button):
             box.changed.connect(self.refresh)
+        self.tabs.changed.connect(self.refresh)
         self.polarity.changed.connect(self._set_polarity)
         events = self.viewer.layers.events
         events.inserted.connect(self._layer_added)
         for event in (events.removed, events.renamed, events.reordered):
             event.connect(self._layers_changed)
-        self.viewer.dims.events.ndisplay.connect(self.refresh)
+        for event in (self.viewer.dims.events.ndisplay, self.viewer.dims.events.order):
+            event.connect(self.refresh)
         active = self.viewer.layers.selection.active
-        for layer in self.viewer.layers:
-            if layer == active and type(layer) is Image:
-                self.image.value = layer
+        if active in layers_of(self.viewer, Image):
+            self.image.value = active
+        self.colours.follow(self.image.value)
         self.refresh()
 
     def _layer_added(self, event: Any) -> None:
         """Choose the first prompt layers that come."""
         self._layers_changed()
-        for box, kind in ((self.points, Points), (self.shapes, Shapes)):
-            if box.value is None and type(event.value) is kind:
+        for box in (self.points, self.shapes):
+            if box.value is None and event.value in box.choices:
                 box.value = event.value
 
     def _show_polarity(self) -> None:
@@ -182,10 +229,3 @@ class Form(Container[Any]):
     def _layers_changed(self, _: Any = None) -> None:
         self.reset_choices()
         self.refresh()
-
-
-def _plus(tooltip: str) -> PushButton:
-    """Return a small button that makes a new layer."""
-    button = PushButton(text="+", tooltip=tooltip)
-    button.native.setFixedWidth(button.native.sizeHint().height() + 4)
-    return button

@@ -33,6 +33,19 @@ class ModelBox(ComboBox):
         )
         self.changed.connect(self._chosen)
 
+    def choose(self, name: str) -> None:
+        """Choose a model by its name, or a checkpoint by its path.
+
+        Raises
+        ------
+        ValueError
+            If there is no model of that name, and no such file.
+        """
+        if name not in MODELS and Path(name).is_file():
+            self.add_file(name)
+        else:
+            self.value = name
+
     def add_file(self, path: str) -> None:
         """Offer a checkpoint of the user's own, and choose it."""
         if path not in self._files:

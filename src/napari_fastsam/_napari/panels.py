@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, SpinBox
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, PushButton, SpinBox
+from psygnal import Signal
 
-from napari_fastsam._napari.rows import folded, form, retitle
+from napari_fastsam._napari.areas import LARGEST
+from napari_fastsam._napari.rows import Fold, form
 from napari_fastsam.cleanup import Cleanup
 
 if TYPE_CHECKING:
     from napari_fastsam._napari.labels import Existing
 
-_LARGEST = 1_000_000_000
+Contrast = Literal["as shown", "automatic"]
+
+_INDENT = (10, 0, 0, 0)
 
 IMAGE_SIZES = (320, 480, 640, 832, 1024, 1280, 1536, 2048)
 """Lengths in network pixels to choose from, besides the model's own."""
@@ -21,16 +25,39 @@ IMAGE_SIZES = (320, 480, 640, 832, 1024, 1280, 1536, 2048)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the settings panel says."""
+    """What the settings panel says.
+
+    Parameters
+    ----------
+    existing
+        What becomes of objects that are in the labels already.
+    contrast
+        What the network is shown of the intensities.
+    device
+        Where it runs.
+    image_size
+        Network pixels along the longer side of a plane; ``None`` for the model's own.
+    cache_mb
+        Memory for candidates, in MB.
+    prefetch
+        Whether neighbouring planes are looked at while nothing else is to do.
+    closer
+        Whether prompts without an answer are looked at again, enlarged.
+    """
 
     existing: Existing
-    as_shown: bool
+    contrast: Contrast
     device: str
     image_size: int | None
+    cache_mb: int
+    prefetch: bool
+    closer: bool
 
 
 class CleanupPanel:
     """The steps of `Cleanup`, each with its own switch; `native` is the part that folds."""
+
+    changed = Signal(description="Emitted when a step changes.")
 
     def __init__(self) -> None:
         def pixels(label: str, tooltip: str, largest: int = 100) -> SpinBox:
@@ -50,8 +77,8 @@ class CleanupPanel:
             value=0,
             tooltip="Standard deviation in pixels of the blur that rounds outlines.",
         )
-        self.fill_holes = pixels("Fill holes", "Fills holes of up to this many pixels.", _LARGEST)
-        self.min_area = pixels("Min. area", "Drops objects of fewer pixels.", _LARGEST)
+        self.fill_holes = pixels("Fill holes", "Fills holes of up to this many pixels.", LARGEST)
+        self.min_area = pixels("Min. area", "Drops objects of fewer pixels.", LARGEST)
         self.largest_piece = CheckBox(
             text="Keep the largest piece", tooltip="Drops all but the largest piece of each object."
         )
@@ -67,11 +94,23 @@ class CleanupPanel:
             self.largest_piece,
             self.clear_border,
         )
-        self.native = folded(
-            form(steps), lambda: self.title, "Tidies each new object; all steps are off at first."
+        self.preview = CheckBox(
+            text="Preview",
+            value=True,
+            tooltip="Outlines what is tidied while the steps change, before anything is written.",
+        )
+        self.apply_button = PushButton(
+            text="Tidy the labels",
+            tooltip="Applies the steps to the labels of the plane in view, as one step to undo.",
+        )
+        self.native = Fold(
+            form([*steps, self.preview, self.apply_button], margins=_INDENT),
+            lambda: self.title,
+            "Tidies each new object; all steps are off at first.",
         )
         for step in steps:
-            step.changed.connect(lambda: retitle(self.native, lambda: self.title))
+            step.changed.connect(self._step_changed)
+        self._step_changed()
 
     @property
     def cleanup(self) -> Cleanup:
@@ -100,24 +139,32 @@ class CleanupPanel:
         }
         return "Cleanup: " + (", ".join(name for name, on in names.items() if on) or "off")
 
+    def _step_changed(self) -> None:
+        self.apply_button.enabled = bool(self.cleanup)
+        self.native.retitle()
+        self.changed.emit()
+
 
 class SettingsPanel:
-    """What is rarely changed; `native` is the part that folds."""
+    """What is rarely changed; `native` is the part that folds.
+
+    `existing` belongs to the settings and has its place beside the Labels layer.
+    """
 
     def __init__(self) -> None:
         self.existing = ComboBox(
             label="Existing",
             choices=[
-                ("keep", "keep"),
-                ("overwrite", "overwrite"),
-                ("clear plane", "clear"),
+                ("stay as they are", "keep"),
+                ("give way", "overwrite"),
+                ("leave the plane", "clear"),
             ],
-            tooltip="Objects that are in the output already: they stay untouched, new objects are "
-            "written over them, or the plane is emptied first. Ctrl+Z takes each back.",
+            tooltip="Objects that are in the labels already: they stay untouched, new objects are "
+            "written over them, or the plane is emptied first. Undo takes each back.",
         )
-        self.intensities = ComboBox(
+        self.contrast = ComboBox(
             label="Contrast",
-            choices=[("as shown", True), ("automatic", False)],
+            choices=["as shown", "automatic"],
             tooltip="What the network sees: the layer's contrast limits and gamma as shown, or the "
             "range of the plane without its extremes. Colour images are taken as they are.",
         )
@@ -135,15 +182,48 @@ class SettingsPanel:
         )
         self.image_size.null_string = "model's own"
         self.image_size.reset_choices()
-        self.native = folded(
-            form([self.existing, self.intensities, self.device, self.image_size]),
+        self.cache_mb = SpinBox(
+            label="Memory (MB)",
+            min=16,
+            max=65_536,
+            step=64,
+            value=512,
+            tooltip="Memory for candidates, in MB. Planes that were looked at longest ago leave "
+            "first, and are looked at again when they come back into view.",
+        )
+        self.prefetch = CheckBox(
+            text="Look ahead while idle",
+            value=True,
+            tooltip="While nothing else is to do, the planes beside the one in view are looked at.",
+        )
+        self.closer = CheckBox(
+            text="Look closer where needed",
+            value=True,
+            tooltip="Where a prompt has no answer, the network looks again, enlarged, around it.",
+        )
+        rows: list[Any] = [
+            self.contrast,
+            self.device,
+            self.image_size,
+            self.cache_mb,
+            self.prefetch,
+            self.closer,
+        ]
+        self.native = Fold(
+            form(rows, margins=_INDENT),
             lambda: "Settings",
-            "Existing labels, contrast, device and network size.",
+            "Contrast, device, network size and memory. All of it is remembered.",
         )
 
     @property
     def settings(self) -> Settings:
         """The values as chosen."""
         return Settings(
-            self.existing.value, self.intensities.value, self.device.value, self.image_size.value
+            existing=self.existing.value,
+            contrast=self.contrast.value,
+            device=self.device.value,
+            image_size=self.image_size.value,
+            cache_mb=self.cache_mb.value,
+            prefetch=self.prefetch.value,
+            closer=self.closer.value,
         )

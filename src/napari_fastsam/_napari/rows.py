@@ -1,46 +1,56 @@
-"""How controls are laid out: aligned labels, headings, and parts that fold, in a narrow dock."""
+"""How controls are laid out in a narrow dock: aligned labels, small print, parts that fold."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox, PushButton
+from magicgui.widgets import CheckBox, ComboBox, FloatSlider, PushButton, RadioButtons
+from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
     QComboBox,
     QFormLayout,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QPushButton,
     QScrollArea,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from magicgui.widgets.bases import ValueWidget
+    from qtpy.QtGui import QResizeEvent
 
-    Row = str | ValueWidget[Any] | tuple[ValueWidget[Any], ...] | QWidget
+    Part = ValueWidget[Any] | QWidget
+    Row = str | Part | tuple[Part, ...]
 
 _SHORTEST_TEXT = 6  # characters that a combo box shows at least, so that long names fit any dock
+_PLAIN_GROUP = "QGroupBox { border: 0px; margin: 0px; padding: 0px }"
+_FLAT = "QPushButton { background: transparent; border: 0px; text-align: left; padding: 3px 0px }"
+_NARROW = "QAbstractSpinBox { min-width: 40px }"  # napari asks for 70, more than fits beside labels
+_READOUT = "QAbstractSpinBox { background: transparent; min-width: 0px; padding: 0px }"
 
 
-def form(rows: Sequence[Row]) -> QWidget:
+def form(rows: Sequence[Row], *, margins: tuple[int, int, int, int] = (0, 0, 0, 0)) -> QWidget:
     """Return rows as one widget.
 
     Parameters
     ----------
     rows
-        A text is a heading; a control has its label before it, unless it is a button or a box to
-        tick; a tuple shares one row; a Qt widget takes a row of its own.
+        A text is a heading; a control has its label before it, unless it is a button, a box to
+        tick or a choice of radio buttons; a tuple shares one row; a Qt widget takes a row.
+    margins
+        Left, top, right, bottom, in pixels.
     """
     widget = QWidget()
     layout = QFormLayout(widget)
-    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setContentsMargins(*margins)
     layout.setVerticalSpacing(4)
     layout.setHorizontalSpacing(6)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -48,14 +58,15 @@ def form(rows: Sequence[Row]) -> QWidget:
     for row in rows:
         if isinstance(row, str):
             layout.addRow(_heading(row))
-        elif isinstance(row, QWidget):
-            layout.addRow(row)
         elif isinstance(row, tuple):
-            layout.addRow(_label(row[0]), _side_by_side(row))
-        elif isinstance(row, PushButton | CheckBox):
-            layout.addRow(row.native)
-        else:
+            if _has_label(row[0]):
+                layout.addRow(_label(row[0]), side_by_side(row))
+            else:
+                layout.addRow(side_by_side(row))
+        elif _has_label(row):
             layout.addRow(_label(row), _fitting(row))
+        else:
+            layout.addRow(_fitting(row))
     return widget
 
 
@@ -66,22 +77,99 @@ def set_row_visible(control: ValueWidget[Any], visible: bool) -> None:
     control.native.setVisible(visible)
 
 
-def folded(content: QWidget, title: Callable[[], str], tooltip: str) -> QCollapsible:
-    """Return a part that unfolds when its title is clicked; call `retitle` when that changes."""
-    fold = QCollapsible(title(), expandedIcon=QIcon(), collapsedIcon=QIcon())
-    fold.setDuration(0)
-    if layout := fold.layout():
-        layout.setContentsMargins(0, 0, 0, 0)
-    fold.toggleButton().setToolTip(tooltip)
-    fold.addWidget(content)
-    fold.toggled.connect(lambda _: retitle(fold, title))
-    retitle(fold, title)
-    return fold
+class Fold(QWidget):
+    """A part below a heading that shows or hides it; `value` says whether it is open.
+
+    Parameters
+    ----------
+    content
+        What is shown below the heading.
+    title
+        Returns the heading; call `retitle` when it changes.
+    tooltip
+        Explains the part.
+    """
+
+    changed = Signal(bool)
+
+    def __init__(self, content: QWidget, title: Callable[[], str], tooltip: str) -> None:
+        super().__init__()
+        self._title = title
+        self._content = content
+        self.heading = _Heading()
+        self.heading.setToolTip(tooltip)
+        self.heading.clicked.connect(self._toggle)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        column.addWidget(_line())
+        column.addWidget(self.heading)
+        column.addWidget(content)
+        content.hide()
+        self.retitle()
+
+    @property
+    def value(self) -> bool:
+        """Whether the part is open."""
+        return not self._content.isHidden()
+
+    @value.setter
+    def value(self, is_open: bool) -> None:
+        if is_open != self.value:
+            self._content.setVisible(is_open)
+            self.retitle()
+            self.changed.emit(is_open)
+
+    def expand(self) -> None:
+        """Open the part."""
+        self.value = True
+
+    def text(self) -> str:
+        """Return the heading as shown."""
+        return self.heading.full_text
+
+    def retitle(self) -> None:
+        """Show the heading as it is now, with a mark that says whether the part is open."""
+        self.heading.set_full_text(f"{'▾' if self.value else '▸'}  {self._title()}")
+
+    def _toggle(self) -> None:
+        self.value = not self.value
 
 
-def retitle(fold: QCollapsible, title: Callable[[], str]) -> None:
-    """Show the title of a part that folds, with a mark that says whether it is open."""
-    fold.setText(f"{'▾' if fold.isExpanded() else '▸'}  {title()}")
+class _Heading(QPushButton):
+    """A flat button as wide as there is room, whose text ends in dots where that is too long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full_text = ""
+        self.setStyleSheet(_FLAT)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    def set_full_text(self, text: str) -> None:
+        """Show as much of a text as fits."""
+        self.full_text = text
+        room = self.width() - 4
+        self.setText(self.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Show as much of the text as fits now."""
+        super().resizeEvent(event)
+        self.set_full_text(self.full_text)
+
+
+class SmallPrint(QLabel):
+    """A text in small letters, HTML if it looks like it, that wraps and never widens the dock."""
+
+    def __init__(self, text: str = "", tooltip: str = "") -> None:
+        super().__init__()
+        self.setWordWrap(True)
+        self.setToolTip(tooltip)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setText(text)
+
+    def setText(self, text: str | None) -> None:
+        """Show a text, smaller than the theme's letters whatever their size."""
+        super().setText(f"<small>{text or ''}</small>")
 
 
 def scrolling(parts: Sequence[QWidget]) -> QScrollArea:
@@ -89,8 +177,7 @@ def scrolling(parts: Sequence[QWidget]) -> QScrollArea:
     inner = QWidget()
     column = QVBoxLayout(inner)
     column.setContentsMargins(6, 6, 6, 6)
-    for part in parts:
-        column.addWidget(part)
+    column.addWidget(stacked(parts, spacing=6))
     column.addStretch()
     area = QScrollArea()
     area.setWidgetResizable(True)
@@ -100,35 +187,80 @@ def scrolling(parts: Sequence[QWidget]) -> QScrollArea:
     return area
 
 
+def stacked(
+    parts: Sequence[QWidget], *, margins: tuple[int, int, int, int] = (0, 0, 0, 0), spacing: int = 4
+) -> QWidget:
+    """Return parts below each other, at the top of the room there is."""
+    widget = QWidget()
+    column = QVBoxLayout(widget)
+    column.setContentsMargins(*margins)
+    column.setSpacing(spacing)
+    for part in parts:
+        column.addWidget(part)
+    widget.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+    return widget
+
+
+def side_by_side(parts: Sequence[Part], *, even: bool = False) -> QWidget:
+    """Return parts beside each other: the first one as wide as there is room, or all alike."""
+    widget = QWidget()
+    row = QHBoxLayout(widget)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(4)
+    for n, part in enumerate(parts):
+        row.addWidget(_fitting(part), 1 if even or n == 0 else 0)
+    return widget
+
+
+def plus(tooltip: str) -> PushButton:
+    """Return a small button that makes a new layer."""
+    button = PushButton(text="+", tooltip=tooltip)
+    button.native.setFixedWidth(button.native.sizeHint().height() + 4)
+    return button
+
+
 def _heading(text: str) -> QLabel:
     label = QLabel(f"<b>{text}</b>")
-    label.setContentsMargins(0, 8, 0, 0)
+    label.setContentsMargins(0, 6, 0, 0)
     return label
 
 
-def _label(control: ValueWidget[Any]) -> QLabel:
+def _line() -> QFrame:
+    """Return a thin line, in the colour of the theme's text, hardly seen."""
+    line = QFrame()
+    line.setFixedHeight(1)
+    line.setStyleSheet("background: rgba(128, 128, 128, 80)")
+    return line
+
+
+def _has_label(part: Part) -> bool:
+    return not isinstance(part, QWidget | PushButton | CheckBox | RadioButtons)
+
+
+def _label(control: Any) -> QLabel:
     """Return the label of a control, which explains it as the control does."""
     label = QLabel(control.label)
     label.setToolTip(control.tooltip or "")
     return label
 
 
-def _fitting(control: ValueWidget[Any]) -> QWidget:
+def _fitting(part: Part) -> QWidget:
     """Return the Qt widget of a control, able to become narrow."""
-    native: QWidget = control.native
-    if isinstance(control, ComboBox):
+    if isinstance(part, QWidget):
+        return part
+    native: QWidget = part.native
+    if isinstance(part, ComboBox):
         box = native if isinstance(native, QComboBox) else native.findChild(QComboBox)
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumContentsLength(_SHORTEST_TEXT)
+    if isinstance(native, QAbstractSpinBox):
+        native.setStyleSheet(_NARROW)
+    if isinstance(part, FloatSlider):
+        readout = native.findChild(QAbstractSpinBox)
+        readout.setStyleSheet(_READOUT)
+        readout.setFixedWidth(readout.fontMetrics().horizontalAdvance("0.000"))
+    if isinstance(part, RadioButtons):
+        native.setStyleSheet(_PLAIN_GROUP)
+        if layout := native.layout():
+            layout.setContentsMargins(0, 0, 0, 0)
     return native
-
-
-def _side_by_side(controls: Sequence[ValueWidget[Any]]) -> QWidget:
-    """Return controls beside each other, the first one as wide as there is room."""
-    widget = QWidget()
-    row = QHBoxLayout(widget)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
-    for n, control in enumerate(controls):
-        row.addWidget(_fitting(control), 0 if n else 1)
-    return widget

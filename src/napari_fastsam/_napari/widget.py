@@ -49,6 +49,8 @@ class FastSamWidget(Form):
         self.session = Session(viewer, model, found=self._found, ended=self._ended)
         self.segment_button.clicked.connect(self.segment_plane)
         self.everything_button.clicked.connect(self.everything)
+        self.prompts_stack_button.clicked.connect(self.segment_stack)
+        self.everything_stack_button.clicked.connect(self.everything_stack)
         self.add_points.clicked.connect(self.new_points)
         self.add_shapes.clicked.connect(self.new_shapes)
         self.status.cancel_button.clicked.connect(self.cancel)
@@ -56,12 +58,20 @@ class FastSamWidget(Form):
         on_orphaned(self.native, self.session.worker.cancel)
 
     def segment_plane(self) -> None:
-        """Take the objects that points and shapes ask for, on the plane in view or on all."""
+        """Take the objects that points and shapes ask for on the plane in view."""
         self._start(everything=False)
 
     def everything(self) -> None:
-        """Take every object of the plane in view, or of all."""
+        """Take every object of the plane in view."""
         self._start(everything=True)
+
+    def segment_stack(self) -> None:
+        """Take the objects that points and shapes ask for on all planes."""
+        self._start(everything=False, whole_stack=True)
+
+    def everything_stack(self) -> None:
+        """Take every object of all planes."""
+        self._start(everything=True, whole_stack=True)
 
     def cancel(self) -> None:
         """Stop, and drop the plane that is being worked on; what is written stays."""
@@ -90,13 +100,13 @@ class FastSamWidget(Form):
         layer.mode = mode  # adding resets it
         box.value = layer
 
-    def _start(self, *, everything: bool) -> None:
+    def _start(self, *, everything: bool, whole_stack: bool = False) -> None:
         """Freeze the layers and values into a run and give it to the worker."""
         if self.image.value is None:
             self.status.say(words.NO_IMAGE)
             return
         try:
-            asked = self._make_run(everything=everything)
+            asked = self._make_run(everything=everything, whole_stack=whole_stack)
         except EXPECTED_ERRORS as error:
             self._show(error)
             return
@@ -111,7 +121,7 @@ class FastSamWidget(Form):
             asked.download = name
         self.status.watch(self.session.start(asked))
 
-    def _make_run(self, *, everything: bool) -> Run:
+    def _make_run(self, *, everything: bool, whole_stack: bool = False) -> Run:
         """Return the run that the layers and values ask for."""
         image, labels, settings = self.image.value, self.output.value, self.settings.settings
         view = displayed_plane(image, self.viewer.dims)
@@ -121,16 +131,16 @@ class FastSamWidget(Form):
         if not everything:
             drawn = {"points": self.points.value, "shapes": self.shapes.value}
             found = read_prompts(image, view.axes, view=view, **drawn)
-        display = display_of(image) if settings.as_shown else Display()
+        display = display_of(image) if settings.contrast == "as shown" else Display()
         request = make_request(
             image,
             view.axes,
             prompts=found,
-            view=None if self.whole_stack else view,
+            view=None if whole_stack else view,
             display=display,
             confidence=self.confidence.value if everything else None,
             cleanup=self.cleanup.cleanup,
-            link=self.whole_stack and self.planes.value == "linked",
+            link=whole_stack and self.linked.value,
             key=self.session.key(image, view.axes, display),
         )
         spec = ModelSpec(
@@ -149,7 +159,11 @@ class FastSamWidget(Form):
         """Say what the network found on a plane, and choose the layer it was written to."""
         if asked.labels is not None:
             self.output.value = asked.labels
-        self.status.detail(words.details(len(result.candidates), asked.model.description, seconds))
+        number, model = len(result.candidates), asked.model.description
+        self.status.state(
+            "ready" if number else "none",
+            words.details(number, model, seconds),
+        )
 
     def _ended(self, asked: Run, ending: Ending, error: Exception | None) -> None:
         """Say how a run ended, unless a newer one is on its way."""

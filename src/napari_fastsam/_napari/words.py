@@ -5,16 +5,141 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NO_IMAGE = "Open an image to begin. File → Open Sample → FastSAM has some."
-NO_PROMPTS = (
-    "Everything finds all objects. To choose some, press + beside Points, click on them in the "
-    "image, then press Segment plane."
-)
-READY = "Press Segment plane: each point or shape asks for one object."
-NOTHING_DRAWN = (
-    "Nothing is asked for here. Press + beside Points and click on objects, or press Everything."
-)
-VOLUME = "This is a 3D view. Switch to 2D (the cube button below the layer list) to segment planes."
+NO_IMAGE_STATE = "No image"
+NOT_LOOKED = "Not looked at yet"
+NO_LIMIT = "any"
+VOLUME = "This is a 3D view. Switch to 2D (the cube button below the layer list) to label planes."
 LAYER_GONE = "The image or the labels were removed, so the run was stopped."
+NOTHING_DRAWN = (
+    "Nothing is asked for here. Press + beside Points and click on objects, or open Everything."
+)
+
+CLICK_KEYS = (
+    "<b>Hover</b> shows, <b>click</b> takes. <b>Shift</b>+click: not this. <b>Ctrl</b>+click gives "
+    "back. <b>Drag</b> a box. <b>Tab</b>: the next one under the cursor. <b>N</b>: next object."
+)
+"""What clicks and keys do while *Click on objects* is on."""
+
+EVERYTHING_KEYS = "Click objects to leave them out; click again to have them back."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What decides what to do next.
+
+    Parameters
+    ----------
+    image, volume
+        Whether there is an image, and whether it is displayed in 3D.
+    state
+        What is known of the plane in view, as `status.State`.
+    tab
+        The tab that is shown, as `tabs.TabName`.
+    clicking
+        Whether the image takes clicks.
+    prompts
+        Whether a Points or Shapes layer is chosen.
+    planes
+        How many the image has.
+    """
+
+    image: bool = True
+    volume: bool = False
+    state: str = "idle"
+    tab: str = "click"
+    clicking: bool = False
+    prompts: bool = False
+    planes: int = 1
+
+
+def next_step(now: Situation) -> str:
+    """Say what to do next."""
+    if not now.image:
+        return NO_IMAGE
+    if now.volume:
+        return VOLUME
+    if now.tab == "stack":
+        return _next_on_stack(now)
+    if now.state == "working":
+        return "The network looks at this plane once; objects answer as soon as it is done."
+    if now.state == "none":
+        return (
+            "No object was found on this plane. Try a larger network size, another contrast or "
+            "another model, all in this dock, or draw a box to look closer."
+        )
+    if now.tab == "everything":
+        return "Move the sliders until the outlines fit, then press Take all."
+    if now.clicking:
+        return "Hover over an object to see it, and click to take it."
+    if now.prompts:
+        return "Press Take all prompts: each point or shape asks for its object."
+    return "Press Click on objects, then click on them in the image."
+
+
+def _next_on_stack(now: Situation) -> str:
+    if now.planes < 2:
+        return "One plane needs the other two tabs only."
+    if now.prompts:
+        return "Take what the points and shapes ask for on all planes, or everything."
+    return "Press Everything on all planes; the sliders of the Everything tab apply."
+
+
+def stack_of(planes: int) -> str:
+    """Say what a stack has, or why there is none."""
+    if planes == 0:
+        return "There is no image yet."
+    if planes == 1:
+        return (
+            "This image is a single plane. If its planes were opened as separate layers, select "
+            "them and choose Layers → Convert → Merge to stack."
+        )
+    return f"{count(planes, 'plane')}. Cancel keeps the planes that are done."
+
+
+def everything_count(shown: int, found: int) -> str:
+    """Say how many objects the sliders leave."""
+    return f"{shown} of {count(found, 'object')}"
+
+
+def candidates(number: int, device: str, seconds: float) -> str:
+    """Say what is known of a plane: what was found, where, and how long it took."""
+    found = count(number, "candidate") if number else "No candidates"
+    took = f" · {seconds:.1f} s a plane" if seconds else ""
+    return f"{found} · {device}{took}"
+
+
+def looking(plane: int | None) -> str:
+    """Say which plane is looked at; ``None`` if there is only one."""
+    return "Looking at the image…" if plane is None else f"Looking at plane {plane}…"
+
+
+def next_label(number: int) -> str:
+    """Say which label comes next."""
+    return f"next label {number}"
+
+
+def memory(size: int) -> str:
+    """Say how much memory the candidates take."""
+    return f"candidates {megabytes(size)}"
+
+
+def colours(chosen: dict[str, str]) -> str:
+    """Say which channel is shown in which colour, for a heading.
+
+    Examples
+    --------
+    >>> colours({"red": "actin", "blue": "nuclei"})
+    'Colours: R actin, B nuclei'
+    """
+    parts = [f"{colour[0].upper()} {channel}" for colour, channel in chosen.items()]
+    return "Colours: " + (", ".join(parts) or "as the image")
+
+
+def axis(number: int, name: str, size: int) -> str:
+    """Name an axis of an array: by its own name, if it has one, and by its size."""
+    named = name and not name.lstrip("-").isdigit()  # napari calls them -3, -2, -1 by itself
+    own = name if named else f"axis {number}"
+    return f"along {own} ({size})"
 
 
 @dataclass(slots=True)

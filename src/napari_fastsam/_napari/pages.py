@@ -1,0 +1,143 @@
+"""What is on the tabs of the dock widget: clicking on objects, taking everything, whole stacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from magicgui.widgets import CheckBox, ComboBox, FloatSlider, PushButton, RadioButtons
+
+from napari_fastsam._napari import words
+from napari_fastsam._napari.areas import AreaRange
+from napari_fastsam._napari.rows import SmallPrint, form, plus, side_by_side, stacked
+from napari_fastsam.selection import DEFAULT_CONFIDENCE
+
+if TYPE_CHECKING:
+    from napari_fastsam._napari.layer_boxes import LayerBox
+
+_MARGINS = (6, 8, 6, 8)
+
+
+class ClickPage:
+    """Objects that are pointed at; `native` is the page."""
+
+    def __init__(self, points: LayerBox, shapes: LayerBox) -> None:
+        self.click_button = PushButton(
+            text="Click on objects",
+            tooltip="While this is on, the image takes clicks: hovering shows the object that a "
+            "click takes. Press again to move about as usual.",
+        )
+        self.click_button.native.setCheckable(True)
+        self.keys = SmallPrint(words.CLICK_KEYS, "What clicks and keys do on the image.")
+        self.grouping = RadioButtons(
+            label="Clicks ask for",
+            choices=[("one object each", "each"), ("one object", "one")],
+            orientation="horizontal",
+            tooltip="Whether each click takes an object of its own, or all clicks together "
+            "describe one object, until Next object.",
+        )
+        self.grouping.value = "each"
+        self.next_object = PushButton(
+            text="Next object (N)",
+            tooltip="The object is finished: the clicks that follow describe another one.",
+        )
+        self.polarity = ComboBox(
+            label="Clicks",
+            choices=[("+ on an object", "+"), ("− beside it", "-")],  # noqa: RUF001
+            tooltip="What the next points, and those selected now, say. No object that holds a "
+            "negative point (red) is an answer.",
+        )
+        self.add_points = plus("New points layer: click on objects")
+        self.add_shapes = plus("New shapes layer: drag boxes, draw outlines or scribbles")
+        self.segment_button = PushButton(
+            text="Take all prompts",
+            tooltip="Take the objects that the points and shapes ask for on the plane in view.",
+        )
+        self.native = form(
+            [
+                self.click_button,
+                self.keys,
+                self.grouping,
+                self.next_object,
+                "Prompts in layers",
+                (points, self.add_points),
+                self.polarity,
+                (shapes, self.add_shapes),
+                self.segment_button,
+            ],
+            margins=_MARGINS,
+        )
+        self.grouping.changed.connect(self._show_next)
+        self._show_next()
+
+    def _show_next(self) -> None:
+        self.next_object.native.setVisible(self.grouping.value == "one")
+
+
+class EverythingPage:
+    """Every object that was found, filtered by sliders; `native` is the page."""
+
+    def __init__(self) -> None:
+        self.confidence = FloatSlider(
+            label="Confidence",
+            value=DEFAULT_CONFIDENCE,
+            min=0.05,
+            max=0.95,
+            step=0.05,
+            tooltip="Leaves out objects that the network scores below this. Points and shapes "
+            "choose among all.",
+        )
+        self.areas = AreaRange()
+        self.preview = CheckBox(
+            text="Preview",
+            value=True,
+            tooltip="Outlines the objects that would be taken, while this tab is open.",
+        )
+        self.count = SmallPrint("", "How many of the candidates are left by the sliders.")
+        self.everything_button = PushButton(
+            text="Take all", tooltip="Take every object that the sliders leave."
+        )
+        self.native = form(
+            [
+                self.confidence,
+                (self.areas.min_area, self.areas.max_area),
+                self.areas.slider,
+                side_by_side([self.preview, self.count], even=True),
+                self.everything_button,
+                SmallPrint(words.EVERYTHING_KEYS),
+            ],
+            margins=_MARGINS,
+        )
+
+
+class StackPage:
+    """All planes of a stack; `native` is the page."""
+
+    def __init__(self) -> None:
+        self.linked = CheckBox(
+            text="Link through the stack",
+            value=True,
+            tooltip="An object that goes on in the next plane keeps its label.",
+        )
+        self.prompts_stack_button = PushButton(
+            text="Prompts on all planes",
+            tooltip="Take what points and shapes ask for, on each plane that has some.",
+        )
+        self.everything_stack_button = PushButton(
+            text="Everything on all planes",
+            tooltip="Take every object that the sliders of the Everything tab leave, on each "
+            "plane. Cancel keeps the planes that are done.",
+        )
+        self.reason = SmallPrint()
+        self._content = form([self.linked, self.prompts_stack_button, self.everything_stack_button])
+        self.native = stacked([self._content, self.reason], margins=_MARGINS)
+
+    def offer(self, planes: int) -> None:
+        """Show the controls, or why there are none.
+
+        Parameters
+        ----------
+        planes
+            How many planes the image has; 0 if there is no image.
+        """
+        self._content.setVisible(planes > 1)
+        self.reason.setText(words.stack_of(planes))
