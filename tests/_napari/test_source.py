@@ -49,7 +49,7 @@ def test_contrast_is_the_layer_s_or_percentiles_of_each_plane():
 @pytest.mark.parametrize("contrast", ["shown", "percentiles", (1, 99)])
 def test_numbers_of_any_kind_are_shown(dtype, contrast):
     ramp = (np.arange(600).reshape(20, 30) % 100).astype(dtype)
-    image = Image(ramp, contrast_limits=(ramp.min(), ramp.max()))
+    image = Image(ramp, contrast_limits=(float(ramp.min()), float(ramp.max())))
     rgb = shown(source_of(image, contrast=contrast))
     assert rgb.shape == (20, 30, 3)
     assert (rgb.min(), rgb.max()) == (0, 255)
