@@ -1,6 +1,8 @@
+import tracemalloc
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from napari_fastsam._napari.outlines import box_of, ellipse_mask, polygon_mask, stroke_mask
@@ -58,6 +60,30 @@ def test_ellipse_is_exact_when_rotated(angle):
     rows, columns = np.mgrid[: PLANE[0], : PLANE[1]]
     own = (np.stack([rows - 15, columns - 20], -1) @ turn) / radii
     np.testing.assert_array_equal(full(ellipse_mask(corners, PLANE)), (own**2).sum(-1) <= 1)
+
+
+@given(st.lists(st.floats(-30, 60), min_size=6, max_size=6))
+def test_ellipse_is_exact_in_any_parallelogram(numbers):
+    centre, one, other = np.round(numbers, 2).reshape(3, 2)
+    radii = np.stack([one, other], axis=1) / 2
+    assume(abs(np.linalg.det(radii)) > 1)
+    corners = centre + np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) @ radii.T
+    grid = np.moveaxis(np.mgrid[: PLANE[0], : PLANE[1]], 0, -1) - centre
+    distance = ((grid @ np.linalg.inv(radii).T) ** 2).sum(-1)
+    crop = ellipse_mask(corners, PLANE)
+    mask = np.zeros(PLANE, bool) if crop is None else full(crop)
+    certain = abs(distance - 1) > 1e-6
+    np.testing.assert_array_equal(mask[certain], distance[certain] <= 1)
+
+
+@pytest.mark.parametrize("draw", [ellipse_mask, polygon_mask])
+def test_memory_follows_what_an_outline_covers_of_the_plane(draw):
+    shape, size = (1500, 2000), 1500 * 2000
+    tracemalloc.start()
+    draw(rectangle((-900, -900), (9000, 9000)), shape)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * size  # bytes; a table of positions alone takes 16 a pixel
 
 
 def test_stroke_is_connected_and_clipped():

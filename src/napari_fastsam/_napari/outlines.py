@@ -35,9 +35,12 @@ def box_of(outline: NDArray[np.float64], shape: tuple[int, int]) -> tuple[float,
 
 def polygon_mask(outline: NDArray[np.float64], shape: tuple[int, int]) -> Crop | None:
     """Return the pixels of a plane (H, W) whose centres lie in a polygon (V, 2), cropped."""
-    from skimage.draw import polygon
+    from skimage.measure import grid_points_in_poly
 
-    return _crop(*polygon(outline[:, 0], outline[:, 1], shape))
+    low, high = _reach(outline, shape)
+    if (high <= low).any():
+        return None
+    return _tight(grid_points_in_poly(tuple(high - low), outline - low), low)
 
 
 def ellipse_mask(outline: NDArray[np.float64], shape: tuple[int, int]) -> Crop | None:
@@ -47,14 +50,18 @@ def ellipse_mask(outline: NDArray[np.float64], shape: tuple[int, int]) -> Crop |
     """
     centre = outline.mean(0)
     radii = np.stack([outline[1] - outline[0], outline[2] - outline[1]], axis=1) / 2
-    if abs(np.linalg.det(radii)) < 1e-9:
+    low, high = _reach(outline, shape)
+    if abs(np.linalg.det(radii)) < 1e-9 or (high <= low).any():
         return None
-    low = np.clip(np.floor(outline.min(0)), 0, shape).astype(int)
-    high = np.clip(np.ceil(outline.max(0)) + 1, 0, shape).astype(int)
-    grid = np.moveaxis(np.mgrid[low[0] : high[0], low[1] : high[1]], 0, -1)
-    unit = (grid - centre) @ np.linalg.inv(radii).T
-    rows, columns = np.nonzero((unit**2).sum(-1) <= 1)
-    return _crop(rows + low[0], columns + low[1])
+    # Each row of pixels is covered between the two columns where the distance in radii is 1.
+    by_row, by_column = np.linalg.inv(radii).T
+    rows, columns = (np.arange(low[n], high[n]) - centre[n] for n in (0, 1))
+    curve = by_column @ by_column
+    slope = rows * (by_row @ by_column) / curve
+    root = slope**2 - (rows**2 * (by_row @ by_row) - 1) / curve
+    half = np.sqrt(np.maximum(root, 0)) + 1e-9  # what rounding errors leave
+    inside = (columns >= (-slope - half)[:, None]) & (columns <= (half - slope)[:, None])
+    return _tight(inside & (root >= -1e-9)[:, None], low)
 
 
 def stroke_mask(path: NDArray[np.float64], shape: tuple[int, int]) -> Crop | None:
@@ -67,6 +74,25 @@ def stroke_mask(path: NDArray[np.float64], shape: tuple[int, int]) -> Crop | Non
     columns = np.concatenate([part[1] for part in parts])
     inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
     return _crop(rows[inside], columns[inside])
+
+
+def _reach(
+    outline: NDArray[np.float64], shape: tuple[int, int]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first pixel and one past the last pixel that an outline can cover."""
+    low = np.clip(np.floor(outline.min(0)), 0, shape)
+    high = np.clip(np.ceil(outline.max(0)) + 1, 0, shape)
+    return low.astype(np.int64), high.astype(np.int64)
+
+
+def _tight(mask: NDArray[np.bool_], low: NDArray[np.int64]) -> Crop | None:
+    """Return a mask that begins at pixel `low`, cropped to what it covers; None without pixels."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return None
+    top, left, bottom, right = rows[0], columns[0], rows[-1] + 1, columns[-1] + 1
+    box = (int(low[0] + top), int(low[1] + left), int(low[0] + bottom), int(low[1] + right))
+    return mask[top:bottom, left:right], box
 
 
 def _crop(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Crop | None:
