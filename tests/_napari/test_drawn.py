@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_fastsam._napari.drawn import groups_of, polarity_of, prompts_by_plane
+from napari_fastsam._napari.drawn import LeftOut, groups_of, polarity_of, prompts_by_plane
 from napari_fastsam.planes import PlaneAxes
 from napari_fastsam.prompts import ALONE
 
@@ -61,24 +61,56 @@ def test_rotated_rectangle_is_a_rough_mask():
     assert prompts.masks.contains([(10, 10), (6, 6)]).ravel().tolist() == [True, False]
 
 
+@pytest.mark.parametrize("kind", ["rectangle", "ellipse", "polygon"])
 @pytest.mark.parametrize(
-    "vertices",
+    ("vertices", "reason"),
     [
-        np.column_stack([(0, 0, 1, 1), SQUARE]),
-        on_plane(9),
-        on_plane(0, SQUARE + 500),
-        on_plane(0, SQUARE * (1, 0)),
+        (np.column_stack([(0, 0, 1, 1), SQUARE]), LeftOut(across=1)),
+        (on_plane(9), LeftOut(outside=1)),
+        (on_plane(0, SQUARE + 500), LeftOut(outside=1)),
+        (on_plane(0, SQUARE - 500), LeftOut(outside=1)),
+        (on_plane(0, SQUARE * np.nan), LeftOut(outside=1)),
+        (on_plane(0, SQUARE * (1, 0) + 0.25), LeftOut(empty=1)),
     ],
-    ids=["across planes", "beyond the planes", "beside the image", "no area"],
+    ids=["across planes", "beyond the planes", "below", "above", "nan", "no area"],
 )
-def test_shape_without_pixels_is_left_out(vertices):
-    found = prompts_by_plane(STACK, shapes=[("rectangle", vertices)])
-    assert found == ({}, 1)
+def test_shape_without_pixels_is_left_out(kind, vertices, reason):
+    assert prompts_by_plane(STACK, shapes=[(kind, vertices)]) == ({}, reason)
 
 
 def test_negative_points_alone_ask_for_nothing():
     points = np.array([(0, 3, 3), (1, 4, 4.0)])
-    assert not prompts_by_plane(STACK, points=points, positive=np.array([False, False])).planes
+    found = prompts_by_plane(STACK, points=points, positive=np.array([False, False]))
+    assert found == ({}, LeftOut(negative=2))
+
+
+def test_negative_point_of_nobody_speaks_to_what_else_is_asked_for_on_its_plane():
+    points = np.array([(0, 3, 3.0)])
+    square = [("rectangle", on_plane(0))]
+    found = prompts_by_plane(STACK, points=points, positive=np.array([False]), shapes=square)
+    assert found.left_out == 0
+    assert not found.planes[0,].positive.any()
+
+
+@pytest.mark.parametrize(
+    ("reasons", "words"),
+    [
+        (LeftOut(), ""),
+        (LeftOut(outside=1), "1 lies outside the image"),
+        (
+            LeftOut(across=2, negative=1),
+            "2 lie across planes and 1 is negative without a positive one",
+        ),
+        (
+            LeftOut(3, 1, 1, 2),
+            "3 lie outside the image, 1 lies across planes, 1 covers no pixel and 2 are negative "
+            "without a positive one",
+        ),
+    ],
+    ids=["none", "one", "two", "all"],
+)
+def test_reasons_are_part_of_a_sentence(reasons, words):
+    assert reasons.words() == words
 
 
 def test_negative_of_a_group_without_positive_on_its_plane_is_left_out():

@@ -6,7 +6,7 @@ integers. A position belongs to the plane that its stepped axes round to.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,11 +31,43 @@ _POSITIVE = frozenset({"+", "positive", "pos", "true", "yes", "1", "foreground",
 _NEGATIVE = frozenset({"-", "−", "negative", "neg", "false", "no", "0", "background", "bg"})  # noqa: RUF001
 
 
+class LeftOut(NamedTuple):
+    """How many drawn things are on no plane, by the reason."""
+
+    outside: int = 0
+    """Points and shapes that lie beside the image, or beyond its planes."""
+    across: int = 0
+    """Shapes that lie across planes."""
+    empty: int = 0
+    """Shapes that cover no pixel."""
+    negative: int = 0
+    """Negative points that speak of no object that is asked for on their plane."""
+
+    def words(self) -> str:
+        """Say how many were left out and why, as part of a sentence; nothing if none was."""
+        parts = [
+            f"{count} {was if count == 1 else were} {why}"
+            for count, was, were, why in (
+                (self.outside, "lies", "lie", "outside the image"),
+                (self.across, "lies", "lie", "across planes"),
+                (self.empty, "covers", "cover", "no pixel"),
+                (self.negative, "is", "are", "negative without a positive one"),
+            )
+            if count
+        ]
+        return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
+
+
 class PromptsByPlane(NamedTuple):
     """Prompts by the position of their plane, and how many drawn things are on none."""
 
     planes: Mapping[Index, Prompts]
-    left_out: int
+    reasons: LeftOut = LeftOut()
+
+    @property
+    def left_out(self) -> int:
+        """How many drawn things are on no plane."""
+        return sum(self.reasons)
 
 
 @dataclass(slots=True)
@@ -79,17 +111,17 @@ def prompts_by_plane(
     PromptsByPlane
         Only planes on which something is asked for. Left out are points and shapes outside the
         image, shapes that lie across planes or cover no pixel, and negative points of a group that
-        has no positive one on their plane.
+        has no positive one on their plane, or on a plane that asks for nothing else.
     """
     drawn: defaultdict[Index, _Drawn] = defaultdict(_Drawn)
-    left_out = 0
+    reasons: Counter[str] = Counter()
     table = np.empty((0, len(axes.label_shape))) if points is None else np.asarray(points, float)
     polarity = np.ones(len(table), bool) if positive is None else positive
     owners = np.full(len(table), ALONE) if group is None else group
     steps, there = _steps(axes, table)
     places = _in_plane(axes, table)
     there &= (places >= -0.5).all(1) & (places < np.asarray(axes.plane_shape) - 0.5).all(1)
-    left_out += int(np.count_nonzero(~there))
+    reasons["outside"] += int(np.count_nonzero(~there))
     for n in np.flatnonzero(there):
         plane = drawn[tuple(steps[n].tolist())]
         plane.points.append(places[n])
@@ -98,19 +130,23 @@ def prompts_by_plane(
     for kind, vertices in shapes:
         corners = np.asarray(vertices, float)
         steps, there = _steps(axes, corners)
-        index = tuple(steps[0].tolist())
-        left_out += not (
-            there.all()
-            and (steps == steps[0]).all()
-            and _add_shape(drawn[index], kind, _in_plane(axes, corners), axes.plane_shape)
-        )
+        if not there.all():
+            reasons["outside"] += 1
+        elif (steps != steps[0]).any():
+            reasons["across"] += 1
+        else:
+            plane = drawn[tuple(steps[0].tolist())]
+            reason = _add_shape(plane, kind, _in_plane(axes, corners), axes.plane_shape)
+            reasons[reason] += reason != ""
     planes = {}
     for index, plane in drawn.items():
-        left_out += _drop_unowned_negatives(plane)
+        reasons["negative"] += _drop_unowned_negatives(plane)
         prompts = _prompts(plane, axes.plane_shape)
         if len(prompts):
             planes[index] = prompts
-    return PromptsByPlane(planes, left_out)
+        else:
+            reasons["negative"] += len(plane.points)
+    return PromptsByPlane(planes, LeftOut(*(reasons[name] for name in LeftOut._fields)))
 
 
 def polarity_of(values: Sequence[Any]) -> NDArray[np.bool_]:
@@ -178,13 +214,15 @@ def _in_plane(axes: PlaneAxes, positions: NDArray[np.float64]) -> NDArray[np.flo
 
 def _add_shape(
     plane: _Drawn, kind: str, outline: NDArray[np.float64], shape: tuple[int, int]
-) -> bool:
-    """Add a shape to what was drawn on its plane; False if it covers no pixel."""
+) -> str:
+    """Add a shape to what was drawn on its plane, or return why it has no pixel there."""
+    beside = (outline.max(0) < -0.5).any() or (outline.min(0) >= np.asarray(shape) - 0.5).any()
+    reason = "outside" if beside else "empty"
     if kind == "rectangle" and (box := box_of(outline, shape)) is not None:
         if box[2] <= box[0] or box[3] <= box[1]:
-            return False
+            return reason
         plane.boxes.append(box)
-        return True
+        return ""
     draw, home = {
         "rectangle": (polygon_mask, plane.masks),
         "polygon": (polygon_mask, plane.masks),
@@ -193,9 +231,10 @@ def _add_shape(
         "line": (stroke_mask, plane.scribbles),
     }[kind]
     crop = draw(outline, shape)
-    if crop is not None:
-        home.append(crop)
-    return crop is not None
+    if crop is None:
+        return reason
+    home.append(crop)
+    return ""
 
 
 def _drop_unowned_negatives(plane: _Drawn) -> int:
