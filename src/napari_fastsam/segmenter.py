@@ -29,6 +29,22 @@ class Segmenter(Protocol):
 
 
 @runtime_checkable
+class ScaledSegmenter(Protocol):
+    """A `Segmenter` that can be shown a plane at a lower resolution than its masks are made at."""
+
+    @property
+    def image_size(self) -> int | None:
+        """Pixels along the longer side that it sees; ``None`` if it cannot say or do that."""
+        ...
+
+    def segment(
+        self, image: NDArray[np.generic], *, shape: tuple[int, int] | None = None
+    ) -> Instances:
+        """Return the candidates of a plane of `shape` (H, W), of which `image` is a picture."""
+        ...
+
+
+@runtime_checkable
 class TextScorer(Protocol):
     """Says how well words describe each candidate."""
 

@@ -16,9 +16,11 @@ from napari_fastsam.models import torch_runtime
 from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
 from napari_fastsam.models.device import choose_device
 from napari_fastsam.models.fastsam import FastSAM
+from napari_fastsam.models.letterbox import Letterbox
 from napari_fastsam.models.registry import MODELS
 from napari_fastsam.planes import to_rgb
-from napari_fastsam.segmenter import ModelSpec, Segmenter
+from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, Segmenter
+from napari_fastsam.tiling import shrunk
 
 if TYPE_CHECKING:
     from napari_fastsam.instances import Instances
@@ -39,6 +41,7 @@ def equal(a: Instances, b: Instances) -> bool:
 
 def test_it_is_a_segmenter(random_sam):
     assert isinstance(random_sam, Segmenter)
+    assert isinstance(random_sam, ScaledSegmenter)
 
 
 def test_candidates_lie_on_the_image_s_plane_by_descending_score(random_sam):
@@ -68,6 +71,31 @@ def test_any_size_and_dtype_is_segmented(random_sam, height, width, dtype, chann
 )
 def test_extreme_sizes_are_segmented(random_sam, shape):
     assert random_sam.segment(noise(shape)).shape == shape
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_what_the_network_is_shown_of_a_picture_of_the_plane_is_all_that_counts(
+    random_sam, height, width
+):
+    image = noise((height, width, 3))
+    letterbox = Letterbox.fit((height, width), random_sam.image_size)
+    (top, left), (rows, columns) = letterbox.offset, letterbox.content
+    picture = letterbox.apply(image)[top : top + rows, left : left + columns]
+    assert equal(random_sam.segment(picture, shape=(height, width)), random_sam.segment(image))
+
+
+def test_a_smaller_picture_of_the_plane_gives_nearly_the_same_masks():
+    starter = FastSAM("starter", device="cpu", image_size=192, confidence=0.5)
+    image = np.repeat(coins()[..., None], 3, axis=-1)
+    full = starter.segment(image)
+    small = starter.segment(shrunk(image, 2), shape=image.shape[:2])
+    assert small.shape == full.shape == (303, 384)
+    assert len(full) > 10
+    assert (full.iou(small).max(1) > 0.9).mean() > 0.9
+    assert (small.iou(full).max(1) > 0.9).mean() > 0.9
 
 
 def test_a_grey_image_is_segmented_as_its_colour_copy():

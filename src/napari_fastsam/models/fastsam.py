@@ -129,9 +129,14 @@ class FastSAM:
         """What runs where, as ``"starter · CPU · fp32 · 768 px"``."""
         name = self.spec.model
         known = name if name in MODELS else os.path.basename(name)
-        return f"{known} · {self._runtime.description} · {self._image_size} px"
+        return f"{known} · {self._runtime.description} · {self.image_size} px"
 
-    def segment(self, image: NDArray[Any]) -> Instances:
+    @property
+    def image_size(self) -> int:
+        """Length in network pixels of the image's longer side."""
+        return self.spec.image_size or DEFAULT_IMAGE_SIZE
+
+    def segment(self, image: NDArray[Any], *, shape: tuple[int, int] | None = None) -> Instances:
         """Return every candidate of an image.
 
         Parameters
@@ -139,11 +144,14 @@ class FastSAM:
         image
             (H, W), or (H, W, 3) or (H, W, 4) in colour, of any real dtype. 8-bit RGB is taken as
             it is, the rest is stretched to it between robust percentiles.
+        shape
+            (H, W) of the plane on which candidates are wanted, where `image` is a smaller or
+            larger picture of it, as a level of a pyramid; ``None`` is the image's own.
 
         Returns
         -------
         Instances
-            On a plane of (H, W), by descending score; empty where nothing was found.
+            On a plane of `shape`, by descending score; empty where nothing was found.
 
         Raises
         ------
@@ -151,8 +159,8 @@ class FastSAM:
             If it is no such image.
         """
         rgb = to_rgb(image)
-        height, width = shape = rgb.shape[:2]
-        letterbox = Letterbox.fit(shape, self._image_size)
+        height, width = shape = shape or rgb.shape[:2]
+        letterbox = Letterbox.fit(shape, self.image_size)
         outputs = self._runtime(letterbox.apply(rgb))
         found = detect(
             outputs.predictions,
@@ -167,10 +175,6 @@ class FastSAM:
         bboxes = np.ceil(boxes).astype(np.int32)[:, [1, 0, 3, 2]]
         kept, buffer = decode(outputs.prototypes, found.coefficients, bboxes, letterbox)
         return Instances(shape, bboxes[kept], found.scores[kept], buffer)
-
-    @property
-    def _image_size(self) -> int:
-        return self.spec.image_size or DEFAULT_IMAGE_SIZE
 
 
 def _known_image_size(name: str) -> int:

@@ -60,10 +60,10 @@ class Letterbox:
         return cls(image, frame, (height, width), offset)
 
     def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the frame, (h, w, 3), that shows an image (H, W, 3)."""
+        """Return the frame, (h, w, 3), that shows an image (H, W, 3), or a picture of it."""
         height, width = self.content
         resized = np.ascontiguousarray(image)
-        if self.content != self.image:
+        if self.content != resized.shape[:2]:
             cv2 = opencv()
             resized = cv2.resize(resized, (width, height), interpolation=cv2.INTER_LINEAR)
         top, left = self.offset
