@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes import BlobSegmenter
+from fakes import BlobSegmenter, ShortSighted
 from napari_fastsam import (
     CandidateCache,
     Cleanup,
@@ -21,6 +21,7 @@ from napari_fastsam import (
     run,
     segment_stack,
 )
+from napari_fastsam.closer import Seen
 from napari_fastsam.pipeline import build
 
 SHAPE = (24, 32)
@@ -129,33 +130,33 @@ def test_without_a_key_nothing_is_cached(stack: np.ndarray, blobs: BlobSegmenter
 
 
 def test_the_cache_forgets_what_was_used_longest_ago() -> None:
-    objects = Instances.from_labels(np.ones((10, 10), int))
-    cache = CandidateCache(max_bytes=2 * objects.nbytes)
-    cache.put("a", objects)
-    cache.put("b", objects)
-    assert cache.get("a") is objects
-    cache.put("c", objects)
+    seen = Seen(Instances.from_labels(np.ones((10, 10), int)), 0)
+    cache = CandidateCache(max_bytes=2 * seen.nbytes)
+    cache.put("a", seen)
+    cache.put("b", seen)
+    assert cache.get("a") is seen
+    cache.put("c", seen)
     assert cache.get("b") is None
-    assert cache.get("a") is cache.get("c") is objects
-    assert cache.nbytes == 2 * objects.nbytes
+    assert cache.get("a") is cache.get("c") is seen
+    assert cache.nbytes == 2 * seen.nbytes
 
 
 def test_a_plane_put_twice_counts_once_and_clear_forgets_all() -> None:
-    objects = Instances.from_labels(np.ones((10, 10), int))
+    seen = Seen(Instances.from_labels(np.ones((10, 10), int)), 0)
     cache = CandidateCache()
-    cache.put("a", objects)
-    cache.put("a", objects)
-    assert (len(cache), cache.nbytes) == (1, objects.nbytes)
+    cache.put("a", seen)
+    cache.put("a", seen)
+    assert (len(cache), cache.nbytes) == (1, seen.nbytes)
     cache.clear()
     assert (len(cache), cache.nbytes, cache.get("a")) == (0, 0, None)
 
 
 def test_a_plane_larger_than_the_cache_is_kept_until_the_next() -> None:
-    objects = Instances.from_labels(np.ones((10, 10), int))
+    seen = Seen(Instances.from_labels(np.ones((10, 10), int)), 0)
     cache = CandidateCache(max_bytes=1)
-    cache.put("a", objects)
-    assert cache.get("a") is objects
-    cache.put("b", objects)
+    cache.put("a", seen)
+    assert cache.get("a") is seen
+    cache.put("b", seen)
     assert cache.get("a") is None
 
 
@@ -319,3 +320,81 @@ def test_a_prompt_without_an_answer_has_no_score(stack: np.ndarray) -> None:
 
 def test_a_model_may_be_a_name_of_the_registry() -> None:
     assert build("starter").spec.model == "starter"
+
+
+CLOSE = (slice(60, 64), slice(90, 94))
+DOT, NOTHING = (62, 92), (20, 70)
+
+
+@pytest.fixture
+def eyes() -> ShortSighted:
+    return ShortSighted(image_size=32, least=3)
+
+
+@pytest.fixture
+def wide() -> np.ndarray:
+    """Three planes with an object that is seen at once and one that is seen only closer."""
+    stack = np.zeros((3, 128, 128), np.uint8)
+    stack[:, 10:40, 10:40] = 200
+    stack[(slice(None), *CLOSE)] = 200
+    return stack
+
+
+def asked(data: Any, *points: tuple[int, int], **options: Any) -> Request:
+    return Request(data=data, prompts={(0,): Prompts(points=points)}, **options)
+
+
+def test_a_prompt_without_an_answer_is_looked_at_closer(
+    wide: np.ndarray, eyes: ShortSighted
+) -> None:
+    (result,) = run(asked(wide, DOT, (20, 20)), eyes)
+    assert (result.labels == 1).sum() == 16
+    assert (result.labels[CLOSE] == 1).all()
+    assert result.labels[20, 20] == 2
+    assert result.scores == {1: 1.0, 2: 1.0}
+    assert len(result.candidates) == 2
+    assert eyes.calls == 2
+
+
+def test_closer_looks_can_be_switched_off(wide: np.ndarray, eyes: ShortSighted) -> None:
+    (result,) = run(asked(wide, DOT, closer=False), eyes)
+    assert not result.labels.any()
+    assert eyes.calls == 1
+
+
+def test_everything_never_looks_closer(wide: np.ndarray, eyes: ShortSighted) -> None:
+    assert [result.labels.max() for result in run(Request(data=wide), eyes)] == [1, 1, 1]
+    assert eyes.calls == 3
+
+
+def test_what_was_found_closer_is_kept_in_the_cache(wide: np.ndarray, eyes: ShortSighted) -> None:
+    cache, lazy = CandidateCache(), Recorder(wide)
+    list(run(Request(data=lazy, key="wide", indices=((0,),)), eyes, cache=cache))
+    for _ in range(3):
+        (result,) = run(asked(lazy, DOT, key="wide"), eyes, cache=cache)
+        assert result.labels[DOT] == 1
+    assert eyes.calls == len(lazy.reads) == 2
+    (result,) = run(Request(data=lazy, key="wide", indices=((0,),)), eyes, cache=cache)
+    assert result.labels[DOT] == 2
+    assert eyes.calls == 2
+
+
+def test_looking_closer_in_vain_is_remembered(wide: np.ndarray, eyes: ShortSighted) -> None:
+    cache, lazy = CandidateCache(), Recorder(wide)
+    for _ in range(3):
+        (result,) = run(asked(lazy, NOTHING, key="wide"), eyes, cache=cache)
+        assert not result.labels.any()
+    assert len(lazy.reads) == 1
+    assert eyes.calls == 2
+    assert cache.nbytes == result.candidates.nbytes
+
+
+def test_a_plane_whose_closer_look_was_cancelled_is_not_given(
+    wide: np.ndarray, eyes: ShortSighted
+) -> None:
+    cache = CandidateCache()
+    request = asked(wide, DOT, key="wide")
+    assert list(run(request, eyes, cache=cache, cancelled=lambda: eyes.calls == 1)) == []
+    (result,) = run(request, eyes, cache=cache)
+    assert result.labels[DOT] == 1
+    assert eyes.calls == 2

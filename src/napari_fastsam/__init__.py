@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_fastsam._napari.layers import segment_layers
     from napari_fastsam.cleanup import Cleanup, clean
+    from napari_fastsam.closer import look_closer
     from napari_fastsam.instances import Instances
     from napari_fastsam.linking import link
     from napari_fastsam.models.fastsam import FastSAM
@@ -42,6 +43,7 @@ _HOMES = {
     "everything": "selection",
     "fastsam_mask": "selection",
     "link": "linking",
+    "look_closer": "closer",
     "run": "pipeline",
     "segment_layers": "_napari.layers",
     "segment_stack": "pipeline",
@@ -69,6 +71,7 @@ __all__ = [
     "everything",
     "fastsam_mask",
     "link",
+    "look_closer",
     "run",
     "segment_layers",
     "segment_stack",

@@ -1,13 +1,15 @@
 """From an array to labels, plane by plane: the one path of widget, script and command line.
 
 ``plane -> candidates -> chosen -> cleaned -> labels``: only the first arrow needs the network, and
-what it finds is kept in a `CandidateCache`, so every further prompt is an array look-up.
+what it finds is kept in a `CandidateCache`, so every further prompt is an array look-up. Where a
+prompt has no answer, the plane is looked at closer, see `napari_fastsam.closer`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from os import PathLike, fspath
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cleanup import Cleanup, clean
+from napari_fastsam.closer import Seen, extend, first_look, next_window
 from napari_fastsam.linking import Linker
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.segmenter import ModelSpec, Segmenter
@@ -50,6 +53,8 @@ class Request:
         object of every plane.
     display
         How intensities become what the network sees.
+    closer
+        Look closer where a prompt has no answer; *everything* never does.
     confidence
         Candidates that score below this are left out; ``None`` is `DEFAULT_CONFIDENCE` for
         *everything* and no limit for prompts.
@@ -70,6 +75,7 @@ class Request:
     indices: tuple[Index, ...] | None = None
     prompts: Mapping[Index, Prompts] | None = None
     display: Display = field(default_factory=Display)
+    closer: bool = True
     confidence: float | None = None
     min_area: int = 0
     max_area: int | None = None
@@ -118,7 +124,7 @@ class PlaneResult:
     index
         Its position on the stepped axes.
     candidates
-        Everything that the network found on it, at low confidence.
+        Everything that the network found on it, at low confidence, closer looks included.
     selection
         The answers to the plane's prompts, or ``None`` for *everything*.
     labels
@@ -135,30 +141,30 @@ class PlaneResult:
 
 
 class CandidateCache:
-    """The candidates of the planes seen last, bounded in bytes; safe to share between threads."""
+    """What is known of the planes seen last, bounded in bytes; safe to share between threads."""
 
     def __init__(self, max_bytes: int = 512 << 20) -> None:
         self.max_bytes = max_bytes
         self.nbytes = 0
-        self._planes: OrderedDict[Hashable, Instances] = OrderedDict()
+        self._planes: OrderedDict[Hashable, Seen] = OrderedDict()
         self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self._planes)
 
-    def get(self, key: Hashable) -> Instances | None:
-        """Return a plane's candidates, or None if they are not (or no longer) here."""
+    def get(self, key: Hashable) -> Seen | None:
+        """Return what is known of a plane, or None if it is not (or no longer) here."""
         with self._lock:
             if key in self._planes:
                 self._planes.move_to_end(key)
             return self._planes.get(key)
 
-    def put(self, key: Hashable, candidates: Instances) -> None:
-        """Keep a plane's candidates; the planes used longest ago leave to make room."""
+    def put(self, key: Hashable, seen: Seen) -> None:
+        """Keep what is known of a plane; the planes used longest ago leave to make room."""
         with self._lock:
             old = self._planes.pop(key, None)
-            self.nbytes += candidates.nbytes - (old.nbytes if old is not None else 0)
-            self._planes[key] = candidates
+            self.nbytes += seen.nbytes - (old.nbytes if old is not None else 0)
+            self._planes[key] = seen
             while self.nbytes > self.max_bytes and len(self._planes) > 1:
                 self.nbytes -= self._planes.popitem(last=False)[1].nbytes
 
@@ -200,7 +206,7 @@ def run(
     cache
         Where candidates are looked up and kept, under ``(request.key, index)`` and the model.
     cancelled
-        Asked before each plane; when it says True, the run ends, and what was yielded stays good.
+        Asked before each look; when it says True, the run ends, and what was yielded stays good.
 
     Yields
     ------
@@ -214,7 +220,7 @@ def run(
     ValueError
         If a plane cannot be shown to the network.
     """
-    segmenter: Segmenter | None = None
+    network = lru_cache(lambda: build(model))
     linker = Linker()
     series: Index | None = None
     asked = 0
@@ -223,13 +229,13 @@ def run(
             return
         place = (request.key, getattr(model, "spec", model), index)
         kept = cache if request.key is not None else None
-        candidates = kept.get(place) if kept is not None else None
-        if candidates is None:
-            segmenter = segmenter or build(model)
-            plane = request.layout.read(request.data, index)
-            candidates = segmenter.segment(request.display(plane))
-            if kept is not None:
-                kept.put(place, candidates)
+        known = kept.get(place) if kept is not None else None
+        seen = _see(request, index, known, network, cancelled)
+        if kept is not None and seen is not known:
+            kept.put(place, seen)
+        if request.prompts is not None and seen is not known and cancelled():
+            return  # a look that would have found an answer may be missing
+        candidates = seen.candidates
         selection, labels, scores = _choose(request, candidates, index)
         numbers = np.arange(len(scores) + 1, dtype=np.uint32)  # a plane's label -> the run's
         if request.prompts is not None:
@@ -247,6 +253,27 @@ def run(
             if n and not np.isnan(score)
         }
         yield PlaneResult(index, candidates, selection, numbers[labels], by_label)
+
+
+def _see(
+    request: Request,
+    index: Index,
+    known: Seen | None,
+    network: Callable[[], Segmenter],
+    cancelled: Callable[[], bool],
+) -> Seen:
+    """Return what is known of a plane after the looks that the request asks for."""
+    prompts = request.prompts[index] if request.prompts is not None and request.closer else None
+    confidence = request.confidence or 0.0
+    if known is not None and (
+        prompts is None or next_window(known, prompts, confidence=confidence) is None
+    ):
+        return known  # neither read nor segmented again
+    image = request.display(request.layout.read(request.data, index))
+    seen = first_look(network(), image) if known is None else known
+    if prompts is None:
+        return seen
+    return extend(seen, network(), image, prompts, confidence=confidence, cancelled=cancelled)
 
 
 def _choose(
