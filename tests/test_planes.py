@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from napari_fastsam import Display, PlaneAxes, to_rgb
-from napari_fastsam.planes import merge_channels
+from napari_fastsam.planes import level_for, merge_channels
 
 NUMERIC = [bool, "u1", "i1", "u2", ">u2", "i2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"]
 
@@ -222,3 +222,20 @@ def test_axes_that_do_not_fit_are_refused(axes, shape, complaint):
 def test_axes_of_six_dimensions_are_not_guessed():
     with pytest.raises(ValueError, match="name its axes"):
         PlaneAxes.guess((1, 1, 1, 1, 5, 6))
+
+
+@pytest.mark.parametrize(
+    ("longest", "side"),
+    [(1, 100), (100, 100), (101, 200), (399, 400), (401, None)],
+)
+def test_the_level_that_fits_is_the_smallest_that_is_large_enough(longest, side):
+    axes = PlaneAxes("ZYX", (7, 500, 800))
+    levels = [np.empty((7, side // 2, side)) for side in (400, 200, 100)]
+    found = level_for(axes, levels, longest)
+    assert (None if found is None else found.shape[2]) == side
+
+
+def test_levels_with_fewer_planes_or_channels_do_not_count():
+    axes = PlaneAxes("ZYXC", (7, 500, 800, 3))
+    coarse, grey = np.empty((3, 250, 400, 3)), np.empty((7, 250, 400, 1))
+    assert level_for(axes, [coarse, grey], 10) is None

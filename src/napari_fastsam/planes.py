@@ -303,6 +303,34 @@ class Display:
         return self.contrast_limits is not None and not np.isscalar(self.contrast_limits[0])
 
 
+def level_for(axes: PlaneAxes, levels: Sequence[Any], longest: int) -> Any | None:
+    """Return the smallest lower resolution of an array whose planes are still large enough.
+
+    Parameters
+    ----------
+    axes
+        How the array falls into planes at full resolution.
+    levels
+        The array at lower resolutions. Those that have fewer planes or channels do not count.
+    longest
+        Pixels that the longer side of a plane has at least.
+
+    Returns
+    -------
+    One of `levels`, or ``None`` if there is none like that.
+    """
+    height, width = (axes.axes.index(letter) for letter in "YX")
+    inside = (height, width)
+    rest = [size for n, size in enumerate(axes.shape) if n not in inside]
+    fitting = [
+        level
+        for level in levels
+        if [size for n, size in enumerate(level.shape) if n not in inside] == rest
+        and max(level.shape[height], level.shape[width]) >= longest
+    ]
+    return min(fitting, key=lambda level: max(level.shape[n] for n in inside), default=None)
+
+
 def _checked(data: Any) -> NDArray[Any]:
     """Return the plane as an array, or say what is wrong with it."""
     plane: NDArray[Any] = np.asarray(data)
