@@ -398,3 +398,58 @@ def test_a_plane_whose_closer_look_was_cancelled_is_not_given(
     (result,) = run(request, eyes, cache=cache)
     assert result.labels[DOT] == 1
     assert eyes.calls == 2
+
+
+class Coarse(BlobSegmenter):
+    """Sees the first `image_size` pixels of a plane's longer side, as `ScaledSegmenter` can."""
+
+    image_size = 40
+
+    def segment(self, image: np.ndarray, *, shape: tuple[int, int] | None = None) -> Instances:
+        factor = 1 if shape is None else shape[0] // image.shape[0]
+        found = super().segment(image)
+        return Instances.from_labels(found.to_labels().repeat(factor, 0).repeat(factor, 1))
+
+
+@pytest.fixture
+def pyramid(stack: np.ndarray) -> list[Recorder]:
+    """The stack at full size, and at a half and an eighth of it."""
+    full = stack.repeat(2, 1).repeat(2, 2)
+    return [Recorder(full[:, ::step, ::step]) for step in (1, 2, 16)]
+
+
+def test_the_first_look_is_at_the_level_that_fits_and_masks_are_at_full_resolution(
+    pyramid: list[Recorder], stack: np.ndarray, blobs: BlobSegmenter
+) -> None:
+    full, half, small = pyramid
+    model = Coarse()
+    model.image_size = max(stack.shape[1:])
+    request = Request(data=full, levels=(half, small), axes=PlaneAxes("ZYX", full.shape))
+    labels = [result.labels for result in run(request, model)]
+    assert not full.reads
+    assert not small.reads
+    alone = Request(data=full, axes=PlaneAxes("ZYX", full.shape))
+    expected = [result.labels for result in run(alone, blobs)]
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_without_a_level_that_fits_the_full_resolution_is_looked_at(
+    pyramid: list[Recorder], blobs: BlobSegmenter
+) -> None:
+    full, half, small = pyramid
+    request = Request(data=full, levels=(half, small), axes=PlaneAxes("ZYX", full.shape))
+    model = Coarse()
+    model.image_size = max(full.shape[1:])
+    for segmenter in (model, blobs):
+        full.reads.clear()
+        list(run(request, segmenter))
+        assert len(full.reads) == len(request.planes())
+        assert not half.reads
+
+
+def test_linking_runs_through_the_last_axis_with_several_planes(
+    stack: np.ndarray, blobs: BlobSegmenter
+) -> None:
+    linked = segment_stack(stack, blobs, axes="ZYX", link=True)
+    apart = segment_stack(stack[:, None], blobs, axes="TZYX", link=True)
+    np.testing.assert_array_equal(apart[:, 0], linked)

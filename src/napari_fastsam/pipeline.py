@@ -8,7 +8,7 @@ prompt has no answer, the plane is looked at closer, see `napari_fastsam.closer`
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os import PathLike, fspath
 from threading import Lock
@@ -18,10 +18,10 @@ import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cleanup import Cleanup, clean
-from napari_fastsam.closer import Seen, extend, first_look, next_window
+from napari_fastsam.closer import Seen, extend, first_look, next_window, reach
 from napari_fastsam.linking import Linker
-from napari_fastsam.planes import Display, PlaneAxes
-from napari_fastsam.segmenter import ModelSpec, Segmenter
+from napari_fastsam.planes import Display, PlaneAxes, level_for
+from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, Segmenter
 from napari_fastsam.selection import DEFAULT_CONFIDENCE, Selection, everything, select
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Request:
     ----------
     data
         Anything that is indexed like an array (NumPy, dask, zarr); planes are read one at a time.
+    levels
+        The same at lower resolutions, as in a pyramid. A `ScaledSegmenter` finds candidates on the
+        smallest that is as large as the network sees, at full resolution all the same.
     axes
         How `data` falls into planes; ``None`` guesses from its shape.
     indices
@@ -63,14 +66,16 @@ class Request:
     cleanup
         What is tidied afterwards.
     link
-        Give an object one label through the last of the stepped axes. Planes that follow each other
-        in the request count as neighbours, also where planes between them are left out.
+        Give an object one label through the last of the stepped axes that is longer than one.
+        Planes that follow each other in the request count as neighbours, also where planes between
+        them are left out.
     key
         Names `data` and `display` in the cache: equal keys mean equal pixels. ``None`` caches
         nothing.
     """
 
     data: Any
+    levels: tuple[Any, ...] = ()
     axes: PlaneAxes | None = None
     indices: tuple[Index, ...] | None = None
     prompts: Mapping[Index, Prompts] | None = None
@@ -223,6 +228,8 @@ def run(
     network = lru_cache(lambda: build(model))
     linker = Linker()
     series: Index | None = None
+    sizes = [request.layout.shape[n] for n in request.layout.steps]
+    along = max((n for n, size in enumerate(sizes) if size > 1), default=0)
     asked = 0
     for index in request.planes():
         if cancelled():
@@ -242,9 +249,9 @@ def run(
             numbers[1:] += np.uint32(asked)
             asked += len(scores)
         if request.link:
-            if series is not None and series != index[:-1]:
+            if series is not None and series != index[:along]:
                 linker.reset()
-            series = index[:-1]
+            series = index[:along]
             numbers = linker.push(labels)
         # The linker does not number what cleanup removed: 0, or beyond the last label.
         by_label = {
@@ -269,11 +276,26 @@ def _see(
         prompts is None or next_window(known, prompts, confidence=confidence) is None
     ):
         return known  # neither read nor segmented again
-    image = request.display(request.layout.read(request.data, index))
-    seen = first_look(network(), image) if known is None else known
-    if prompts is None:
+    image = lru_cache(lambda: request.display(request.layout.read(request.data, index)))
+    seen = known if known is not None else _first_look(request, network(), index, image)
+    if prompts is None or next_window(seen, prompts, confidence=confidence) is None:
         return seen
-    return extend(seen, network(), image, prompts, confidence=confidence, cancelled=cancelled)
+    return extend(seen, network(), image(), prompts, confidence=confidence, cancelled=cancelled)
+
+
+def _first_look(
+    request: Request, segmenter: Segmenter, index: Index, image: Callable[[], NDArray[np.uint8]]
+) -> Seen:
+    """Return what the network finds on a plane, shown at the resolution that it sees, if it can."""
+    axes = request.layout
+    if request.levels and isinstance(segmenter, ScaledSegmenter) and segmenter.image_size:
+        level = level_for(axes, request.levels, segmenter.image_size)
+        if level is not None:
+            at_level = replace(axes, shape=tuple(level.shape))
+            picture = request.display(at_level.read(level, index))
+            candidates = segmenter.segment(picture, shape=axes.plane_shape)
+            return Seen(candidates, reach(segmenter, candidates.shape))
+    return first_look(segmenter, image())
 
 
 def _choose(
