@@ -99,6 +99,16 @@ def test_nothing_is_there_until_there_is_something_to_show(model, plane):
     assert list(model.layers) == [image]
 
 
+def test_the_layer_can_be_made_ahead(model, plane):
+    preview, image = previewed(model, plane)
+    preview.prepare()
+    layer = preview.layer
+    assert list(model.layers) == [image, layer]
+    assert not layer.data.any()
+    preview.outline(SQUARE, BOX)
+    assert preview.layer is layer
+
+
 def test_the_outline_is_the_objects_edge(model, plane):
     preview, _ = previewed(model, plane)
     preview.outline(SQUARE, BOX)

@@ -78,6 +78,13 @@ def lie_at(layer: Labels, grid: Grid | Image, axes: PlaneAxes, index: Index) -> 
             setattr(layer, name, value)
 
 
+def write_objects(plane: NDArray[np.uint8], labels: NDArray[Any]) -> None:
+    """Write labels (H, W) of any dtype as values of objects; 0 stays nothing."""
+    np.copyto(plane, labels, casting="unsafe")  # keeps the lowest eight bits
+    np.minimum(plane, OUTLINE - 1, out=plane)
+    np.maximum(plane, labels != 0, out=plane)
+
+
 def raise_above_data(layers: LayerList, layer: Labels) -> None:
     """Put a layer above all images and labels and below what is above those, as prompts.
 
