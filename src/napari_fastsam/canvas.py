@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from napari_fastsam._checks import fail_if
 from napari_fastsam.planes import PlaneAxes
 
 if TYPE_CHECKING:
@@ -13,6 +14,33 @@ if TYPE_CHECKING:
 
     from napari_fastsam.history import Window
     from napari_fastsam.pipeline import Index
+
+
+class Canvas(Protocol):
+    """Where labels are written, window by window."""
+
+    @property
+    def axes(self) -> PlaneAxes:
+        """How the labels fall into planes."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the labels."""
+        ...
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """(H, W) of each plane."""
+        ...
+
+    def read(self, index: Index, window: Window | None = None) -> NDArray[Any]:
+        """Return a copy (h, w) of a window of a plane, or of all of it."""
+        ...
+
+    def write(self, index: Index, window: Window, values: NDArray[Any]) -> None:
+        """Write values (h, w) into a window of a plane."""
+        ...
 
 
 class ArrayCanvas:
@@ -24,11 +52,31 @@ class ArrayCanvas:
         Integers of any number of axes: NumPy, zarr, or what is read and written like them.
     axes
         How it falls into planes; ``None`` steps through all but the last two axes.
+
+    Raises
+    ------
+    ValueError
+        If the array does not hold integers, or the axes are not its own.
     """
 
     def __init__(self, array: Any, axes: PlaneAxes | None = None) -> None:
+        shape = tuple(array.shape)
+        fail_if(
+            np.dtype(array.dtype).kind not in "iu",
+            "an array of integer labels",
+            f"dtype {array.dtype}",
+            "use np.uint32",
+        )
+        # A label array has no channels: a last axis of three is three columns.
+        axes = axes or PlaneAxes("UVWTZYX"[-len(shape) :], shape)
+        fail_if(
+            axes.label_shape != shape,
+            f"a label array of shape {axes.label_shape}",
+            f"shape {shape}",
+            "make one with np.zeros(axes.label_shape, np.uint32)",
+        )
         self.array = array
-        self.axes = axes or PlaneAxes.guess(tuple(array.shape))
+        self.axes = axes
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -54,7 +102,21 @@ class ArrayCanvas:
 def window_key(
     axes: PlaneAxes, index: Index, window: Window | None = None
 ) -> tuple[int | slice, ...]:
-    """Return what indexes a window (rows, columns) of a plane in a label array."""
+    """Return what indexes a window (rows, columns) of a plane in a label array.
+
+    Raises
+    ------
+    ValueError
+        If there is no such plane.
+    """
+    sizes = tuple(axes.shape[n] for n in axes.steps)
+    fail_if(
+        len(index) != len(sizes)
+        or not all(0 <= at < n for at, n in zip(index, sizes, strict=True)),
+        f"a plane inside {sizes}, the sizes of the stepped axes",
+        f"{tuple(index)}",
+        f"pass a position of {len(sizes)} whole numbers, counted from 0",
+    )
     places = dict(zip("YX", window or (slice(None), slice(None)), strict=True))
     steps = dict(zip(axes.steps, index, strict=True))
     return tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -32,19 +32,28 @@ class Edit:
         First row and column of the window.
     before, after
         The labels in it.
+    frame
+        Which of the canvases of a labelling the plane is on.
     """
 
     index: Index
     corner: tuple[int, int]
     before: Runs
     after: Runs
+    frame: int = 0
 
     @classmethod
     def between(
-        cls, index: Index, window: Window, before: NDArray[Any], after: NDArray[Any]
+        cls,
+        index: Index,
+        window: Window,
+        before: NDArray[Any],
+        after: NDArray[Any],
+        frame: int = 0,
     ) -> Edit:
         """Return the edit that makes `before` (h, w) into `after` in a window."""
-        return cls(index, (window[0].start, window[1].start), Runs.of(before), Runs.of(after))
+        corner = (window[0].start, window[1].start)
+        return cls(index, corner, Runs.of(before), Runs.of(after), frame)
 
     @property
     def window(self) -> Window:
@@ -59,7 +68,7 @@ class Edit:
 
     def reversed(self) -> Edit:
         """Return the edit that takes this one back."""
-        return Edit(self.index, self.corner, self.after, self.before)
+        return replace(self, before=self.after, after=self.before)
 
     def onto(self, current: NDArray[Any]) -> NDArray[Any]:
         """Return the window's labels (h, w) after the edit.
@@ -67,18 +76,31 @@ class Edit:
         Only pixels that are as the edit found them change: what came between stays.
         """
         before, after = self.before.array(), self.after.array()
-        return np.where((before != after) & (current == before), after, current)
+        values = current.copy()
+        np.copyto(values, after, where=(before != after) & (current == before), casting="unsafe")
+        return values
 
 
 class Taken(NamedTuple):
     """An object that prompts asked for, and how to give it back.
 
-    `mask` holds one object; `beneath` are the labels that it covers in its box, or None for none.
+    `mask` holds one object; `beneath` are the labels that it covers in its box, or None for none;
+    `pixels` (h, w) are those of its box that it was given, or None for the whole mask. `frame` is
+    the canvas that its plane is on.
     """
 
     index: Index
     mask: Instances
     beneath: Runs | None
+    pixels: NDArray[np.bool_] | None = None
+    frame: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        return self.mask.nbytes + sum(
+            part.nbytes for part in (self.beneath, self.pixels) if part is not None
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -94,24 +116,28 @@ class Step:
     objects
         By label, the object before and after; None where there is none.
     numbers
-        The next free label before and after.
-    gone
-        The labels whose objects were given back, before and after.
+        The next free label before, and after as far as this step used them.
     note
         What the caller wants back when the step is undone or redone.
+    root
+        The step that this one goes on with, if others came in between.
+    counted
+        Memory that the history has counted for the step, in bytes.
     """
 
     record: dict[str, Any]
     edits: list[Edit] = field(default_factory=list)
     objects: Mapping[int, tuple[Taken | None, Taken | None]] = field(default_factory=dict)
     numbers: tuple[int, int] = (1, 1)
-    gone: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset())
     note: Any = None
+    root: Step | None = None
+    counted: int = 0
 
     @property
     def nbytes(self) -> int:
-        """Memory held by the edits, in bytes."""
-        return sum(edit.nbytes for edit in self.edits)
+        """Memory held by the edits and the objects, in bytes."""
+        states = [state for pair in self.objects.values() for state in pair if state is not None]
+        return sum(part.nbytes for part in (*self.edits, *states))
 
 
 class History:
@@ -126,6 +152,7 @@ class History:
 
     def __init__(self, max_bytes: int = 256 << 20) -> None:
         self.max_bytes = max_bytes
+        self.nbytes = 0
         self._forgotten: list[dict[str, Any]] = []
         self._done: list[Step] = []
         self._undone: list[Step] = []
@@ -152,18 +179,15 @@ class History:
         return self._undone[-1] if self._undone else None
 
     def push(self, step: Step) -> None:
-        """Add a step; what was undone before can no longer be redone."""
-        self._done.append(step)
+        """Add a step, or more to the last one; what was undone can no longer be redone."""
+        self.nbytes -= sum(undone.counted for undone in self._undone)
         self._undone.clear()
-        self.shrink()
-
-    def shrink(self) -> None:
-        """Forget the oldest steps until the rest fits."""
-        total = sum(step.nbytes for step in self._done)
-        while total > self.max_bytes and len(self._done) > 1:
-            oldest = self._done.pop(0)
-            total -= oldest.nbytes
-            self._forgotten.append(oldest.record)
+        if step is not self.last:
+            self._done.append(step)
+        total = step.nbytes
+        self.nbytes += total - step.counted
+        step.counted = total
+        self._shrink()
 
     def undo(self) -> Step | None:
         """Move the last step to those undone, and return it."""
@@ -181,4 +205,12 @@ class History:
 
     def clear(self) -> None:
         """Forget everything, records too."""
+        self.nbytes = 0
         self._forgotten, self._done, self._undone = [], [], []
+
+    def _shrink(self) -> None:
+        """Forget the oldest steps until the rest fits."""
+        while self.nbytes > self.max_bytes and len(self._done) > 1:
+            oldest = self._done.pop(0)
+            self.nbytes -= oldest.counted
+            self._forgotten.append(oldest.record)

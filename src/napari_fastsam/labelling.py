@@ -9,30 +9,30 @@ painted stays: a step only changes pixels that are as it found them.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cleanup import Cleanup, clean, tidy
-from napari_fastsam.history import Edit, History, Step, Taken
-from napari_fastsam.placing import Existing, fit, paint, plan_plane, take_out
-from napari_fastsam.records import plain
-from napari_fastsam.runs import Runs, window_of
-from napari_fastsam.selection import select
+from napari_fastsam.history import Edit, Taken
+from napari_fastsam.placing import Existing, Placed, fit, paint, plan_plane, pull_out, take_out
+from napari_fastsam.prompts import Prompts
+from napari_fastsam.records import edit_to_json, plain
+from napari_fastsam.runs import window_of
+from napari_fastsam.selection import DEFAULT_CONFIDENCE, everything, select
+from napari_fastsam.stepwise import Stepwise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_fastsam.history import Window
+    from napari_fastsam.canvas import Canvas
+    from napari_fastsam.history import Step
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
-    from napari_fastsam.prompts import Prompts
 
 State = Literal["new", "changed", "same", "taken", "none"]
 """What came of a question: an object that is new, another than before, the same, one whose place is
@@ -61,28 +61,6 @@ class _Change(NamedTuple):
         return old if self.found is None else [*old, self.found]
 
 
-class Canvas(Protocol):
-    """Where labels are written, window by window."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the labels."""
-        ...
-
-    @property
-    def plane_shape(self) -> tuple[int, int]:
-        """(H, W) of each plane."""
-        ...
-
-    def read(self, index: Index, window: Window | None = None) -> NDArray[Any]:
-        """Return a copy (h, w) of a window of a plane, or of all of it."""
-        ...
-
-    def write(self, index: Index, window: Window, values: NDArray[Any]) -> None:
-        """Write values (h, w) into a window of a plane."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Planned:
     """A change of one plane that is worked out and not yet written.
@@ -93,18 +71,25 @@ class Planned:
         What will change.
     before, after
         (h, w) the labels that `edit` finds and leaves, at hand so that writing is quick.
-    new, taken
-        How many objects come, and how many had a place that was taken.
+    numbers
+        The objects that come, by their label among those found.
+    taken
+        How many had a place that was taken.
     """
 
     edit: Edit
     before: NDArray[Any]
     after: NDArray[Any]
-    new: int = 0
+    numbers: Mapping[int, int] = field(default_factory=dict)
     taken: int = 0
 
+    @property
+    def new(self) -> int:
+        """How many objects come."""
+        return len(self.numbers)
 
-class Labelling:
+
+class Labelling(Stepwise):
     """A label array and all that was done to it.
 
     Parameters
@@ -142,78 +127,8 @@ class Labelling:
         first: int = 1,
         max_bytes: int = 256 << 20,
     ) -> None:
-        self.canvas = canvas
+        super().__init__(canvas, first=first, max_bytes=max_bytes)
         self.candidates = candidates
-        self.history = History(max_bytes)
-        self.objects: dict[int, Taken] = {}
-        self.context: dict[str, Any] = {}
-        self.start: dict[Index, Runs] = {}
-        self._gone: frozenset[int] = frozenset()
-        self._next = first
-        self._lock = Lock()
-        self._open: Step | None = None
-        self._seen: set[Index] = set()
-
-    @property
-    def next_label(self) -> int:
-        """The number that the next object gets."""
-        return self._next
-
-    def reserve(self, count: int) -> int:
-        """Return the first of `count` numbers that nobody else will get; from any thread.
-
-        Raises
-        ------
-        ValueError
-            If the labels' dtype has no numbers left.
-        """
-        with self._lock:
-            last = self._next + count - 1
-            largest = np.iinfo(self.canvas.dtype).max
-            fail_if(
-                last > largest,
-                f"labels up to {largest}, the largest of {self.canvas.dtype}",
-                f"objects numbered up to {last}",
-                "choose a new layer as the output, or convert this one to more bits",
-            )
-            self._next += count
-            return last - count + 1
-
-    def skip(self, label: int) -> None:
-        """Go on after a label that somebody else uses."""
-        with self._lock:
-            self._next = max(self._next, int(label) + 1)
-
-    @contextmanager
-    def together(self, note: Any = None, *, onto: Step | None = None) -> Iterator[Step]:
-        """Make one step of all that is done inside, unless it changes nothing and has no note.
-
-        Parameters
-        ----------
-        note
-            What the caller wants back when the step is undone or redone.
-        onto
-            The last step, to which this is added; if it is not the last one any more, a new step.
-        """
-        if self._open is not None:
-            yield self._open
-            return
-        again = onto is not None and onto is self.history.last
-        if onto is None or not again:
-            onto = Step({"do": "together", "steps": []}, note=note)
-            onto.numbers, onto.gone = (self._next, self._next), (self._gone, self._gone)
-        elif onto.record["do"] != "together":
-            onto.record = {"do": "together", "steps": [onto.record]}
-        self._open = onto
-        try:
-            yield onto
-        finally:
-            self._open = None
-            onto.numbers, onto.gone = (onto.numbers[0], self._next), (onto.gone[0], self._gone)
-            if len(onto.record["steps"]) == 1:
-                onto.record = onto.record["steps"][0]
-            if not again and (onto.edits or onto.objects or onto.note is not None):
-                self.history.push(onto)
 
     def take(
         self,
@@ -246,20 +161,33 @@ class Labelling:
         Returns
         -------
         What came of each question.
+
+        Raises
+        ------
+        ValueError
+            If there is no such plane, or labels or choices do not fit the questions.
         """
         count = len(prompts)
         labels = [None] * count if labels is None else list(labels)
         choices = [0] * count if choices is None else list(choices)
+        self._check(count, labels, choices)
         selection = select(self.candidates(plane, prompts), prompts)
         objects: list[Instances | None] = []
         for ranked, choice in zip(selection.ranked, choices, strict=True):
             answer = selection.candidates[[ranked[choice % len(ranked)]]] if len(ranked) else None
             tidied = answer if answer is None else tidy(answer, cleanup or Cleanup())
             objects.append(tidied if tidied is not None and len(tidied) else None)
-        outcomes, record = self._put(plane, list(zip(labels, objects, strict=True)), existing)
+        moved = {n for n in labels if n in self.objects and not self._lies(n, plane)}
+        with self.together():
+            self.remove(sorted(moved))
+            outcomes, record = self._put(plane, list(zip(labels, objects, strict=True)), existing)
         if record is not None:
             record |= plain(
-                do="take", prompts=prompts, choices=choices, existing=existing, cleanup=cleanup
+                do="take",
+                prompts=prompts,
+                choices=choices if any(choices) else None,
+                existing=existing,
+                cleanup=cleanup,
             )
         return outcomes
 
@@ -269,54 +197,89 @@ class Labelling:
         What a person painted with these labels elsewhere stays. Labels without an object are
         passed over.
         """
-        planes: dict[Index, list[int]] = {}
-        for label in labels:
+        planes: dict[tuple[int, Index], list[int]] = {}
+        for label in dict.fromkeys(labels):
             if label in self.objects:
-                planes.setdefault(self.objects[label].index, []).append(label)
+                taken = self.objects[label]
+                planes.setdefault((taken.frame, taken.index), []).append(label)
         with self.together():
-            for index, those in planes.items():
-                _, record = self._put(index, [(label, None) for label in those], "keep")
+            for (frame, index), those in planes.items():
+                with self._on(frame):
+                    _, record = self._put(index, [(label, None) for label in those], "keep")
                 if record is not None:
                     record |= plain(do="remove", labels=those)
 
     def give_back(self, label: int, *, plane: Index = ()) -> bool:
-        """Take every pixel of a label off a plane, as one step; False if there is none."""
-        before = self.canvas.read(plane)
-        own = before == label
+        """Take every pixel of a label off a plane, as one step; False if there is none.
+
+        What its object covered comes back.
+        """
+        whole = self.canvas.read(plane)
+        own = whole == label
         if label <= 0 or not own.any():
             return False
-        after = before.copy()
-        taken = self.objects.get(label)
-        if taken is not None and taken.index == plane:
-            take_out(after, taken, label, self._gone)
-        after[after == label] = 0
         rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
         window = window_of([(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)])
+        corner = (window[0].start, window[1].start)
+        before = whole[window]
+        after = before.copy()
+        taken = self.objects[label] if self._lies(label, plane) else None
+        if taken is not None:
+            take_out(after, taken, label, corner)
+        after[after == label] = 0
         with self.together() as step:
-            self._gone |= {label}
             self._record(step, plain(do="give back", plane=plane, label=label))
-            self._write(step, plane, window, before[window], after[window])
-            if taken is not None and taken.index == plane:
+            self._pull_out(step, label, plane, taken, whole=True)
+            if taken is not None:
                 self._set(step, label, None)
+            self._write(step, plane, window, before, after)
         return True
 
     def everything(
         self,
-        objects: Instances,
+        objects: Instances | None = None,
         *,
         plane: Index = (),
+        confidence: float = DEFAULT_CONFIDENCE,
+        min_area: int = 0,
+        max_area: int | None = None,
+        without: Sequence[int] = (),
         existing: Existing = "keep",
         cleanup: Cleanup | None = None,
         how: dict[str, Any] | None = None,
     ) -> Planned:
-        """Take all objects of a plane, as one step; `how` tells the record how they were chosen."""
+        """Take all objects of a plane, as one step.
+
+        Parameters
+        ----------
+        objects
+            Those chosen already; ``None`` chooses among the plane's candidates.
+        plane
+            Its position on the stepped axes.
+        confidence, min_area, max_area
+            As for `everything`, of which `without` numbers are left out, counted from 0.
+        existing
+            What becomes of objects that are there.
+        cleanup
+            How the objects are tidied together.
+        how
+            How `objects` were chosen, for the record: any of confidence, min_area, max_area and
+            without.
+
+        Returns
+        -------
+        What was written.
+        """
+        if objects is None:
+            how = plain(confidence=confidence, min_area=min_area, max_area=max_area)
+            how |= plain(without=list(without) or None)
+            objects = chosen(self.candidates(plane, Prompts()), **how)
         found = clean(objects.to_labels(), cleanup or Cleanup())
-        numbers: dict[int, int] = {}
-        planned = self.plan(plane, found, existing, numbers)
-        first = min(numbers.values(), default=None)
-        record = plain(do="everything", plane=plane, existing=existing, cleanup=cleanup, how=how)
-        record |= plain(first=first)
-        self.write(planned, record)
+        with self.together():
+            planned = self._plan(plane, found, existing, self._numbers)
+            record = plain(do="everything", plane=plane, existing=existing, cleanup=cleanup)
+            record |= plain(how=how, numbers=list(planned.numbers.items()))
+            self.write(planned, record if how else plain(do="paint", edits=[planned.edit]))
         return planned
 
     def clean(self, cleanup: Cleanup, *, plane: Index = ()) -> None:
@@ -329,6 +292,8 @@ class Labelling:
         found: NDArray[Any],
         existing: Existing,
         numbers: dict[int, int] | None = None,
+        *,
+        exactly: bool = False,
     ) -> Planned:
         """Work out how an (H, W) label image gets onto a plane; from any thread.
 
@@ -343,82 +308,89 @@ class Labelling:
         numbers
             For each label of `found` its number here, if the label was met on an earlier plane;
             new ones are added.
+        exactly
+            Whether just the labels in `numbers` come.
         """
-        before = self.canvas.read(plane)
-        painted, new, taken = plan_plane(before, found, existing, self.reserve, numbers)
-        return self._planned(plane, before, painted, new, taken)
+        return self._plan(plane, found, existing, None if exactly else self.reserve, numbers)
 
     def plan_clean(self, cleanup: Cleanup, plane: Index) -> Planned:
         """Work out what tidying does to a plane; from any thread."""
         before = self.canvas.read(plane)
-        return self._planned(plane, before, clean(before, cleanup))
+        return _planned(plane, before, Placed(clean(before, cleanup), {}, 0), self._frame)
 
     def write(
         self, planned: Planned, record: dict[str, Any] | None = None, step: Step | None = None
     ) -> None:
-        """Write what was planned, as one step, or as a part of a step that is there already."""
+        """Write what was planned, as one step, or as a part of one that `begin` returned.
+
+        Parameters
+        ----------
+        planned
+            Where the labels have changed since, they stay.
+        record
+            What to say of a step of its own.
+        step
+            The step to add to. If others came in between, a new one goes on where it ended.
+        """
+        index = planned.edit.index
         if step is not None:
-            self._begin(planned.edit.index)
-            current = self.canvas.read(planned.edit.index, planned.edit.window)
+            step = self._latest(step)
+            other = self._lay(planned, step)
+            numbers = [list(pair) for pair in planned.numbers.items()]
+            note_plane(step.record, index, numbers, other)
+            self.history.push(step)
+        elif planned.before.size:
+            with self.together() as one:
+                other = self._lay(planned, one)
+                told = record or {} if other is None else plain(do="paint", edits=[other])
+                self._record(one, told)
+
+    def _lay(self, planned: Planned, step: Step) -> Edit | None:
+        """Write what was planned; return what that changed if it is not as planned."""
+        edit, window = planned.edit, planned.edit.window
+        if not planned.before.size:
+            return None
+        with self._on(edit.frame):
+            self._begin(edit.index)
+        canvas = self._frames[edit.frame]
+        current, values = canvas.read(edit.index, window), planned.after
+        stale = bool((current != planned.before).any())
+        if stale:
+            values = current.copy()
             untouched = (planned.before != planned.after) & (current == planned.before)
-            values = np.where(untouched, planned.after, current)
-            self.canvas.write(planned.edit.index, planned.edit.window, values)
-            step.edits.append(planned.edit)
-            step.numbers = (step.numbers[0], self._next)
-            self.history.shrink()
-            return
-        with self.together() as one:
-            one.numbers = (self._next, self._next)
-            self._record(one, record or {})
-            self.write(planned, step=one)
+            np.copyto(values, planned.after, where=untouched)
+            edit = Edit.between(edit.index, window, current, values, edit.frame)
+        for number in planned.numbers.values():
+            self._given(step, number)
+        step.edits.append(edit)
+        canvas.write(edit.index, window, values)
+        return edit if stale else None
 
-    def begin(self, record: dict[str, Any], note: Any = None) -> Step:
-        """Return a step, the last one from now on, that `write` adds planes to."""
-        first = self._next
-        step = Step(record | self.context, numbers=(first, first), note=note)
-        step.gone = (self._gone, self._gone)
-        self.history.push(step)
-        return step
+    def _latest(self, step: Step) -> Step:
+        """Return the step to go on with: the same, or a new one if others came in between."""
+        last = self.history.last
+        if last is not None and (last is step or last.root is step):
+            return last
+        new = self.begin({k: v for k, v in step.record.items() if k not in ("numbers", "edits")})
+        new.root = step
+        return new
 
-    def painted(self, edits: Sequence[Edit], note: Any = None) -> None:
-        """Add a step for what a person has painted: `edits` are done already."""
-        if not edits:
-            return
-        record = plain(do="paint", edits=list(edits))
-        step = Step(record, list(edits), numbers=(self._next, self._next), note=note)
-        step.gone = (self._gone, self._gone)
-        for edit in edits:
-            if edit.index not in self._seen:  # what was there before the first stroke
-                self._begin(edit.index, edit)
-            self.skip(int(edit.after.values.max(initial=0)))
-        self.history.push(step)
-
-    def undo(self) -> Step | None:
-        """Take the last step back, and return it; None if there is none."""
-        step = self.history.undo()
-        if step is not None:
-            for edit in reversed(step.edits):
-                self._apply(edit.reversed())
-            self._restore(step, 0)
-        return step
-
-    def redo(self) -> Step | None:
-        """Do the step undone last again, and return it; None if there is none."""
-        step = self.history.redo()
-        if step is not None:
-            for edit in step.edits:
-                self._apply(edit)
-            self._restore(step, 1)
-        return step
-
-    def forget(self, first: int) -> None:
-        """Start again from the labels as they are: somebody replaced them."""
-        self.history.clear()
-        self.objects.clear()
-        self.start.clear()
-        self._seen.clear()
-        self._gone = frozenset()
-        self._next = first
+    def _check(self, count: int, labels: Sequence[int | None], choices: Sequence[int]) -> None:
+        """Refuse labels and choices that do not fit the questions."""
+        fail_if(
+            len(labels) != count or len(choices) != count,
+            f"one label, or None, and one choice for each of {count} questions",
+            f"{len(labels)} labels and {len(choices)} choices",
+            "see Prompts.questions for their order",
+        )
+        named = [label for label in labels if label is not None]
+        largest = np.iinfo(self.canvas.dtype).max
+        fail_if(
+            len(set(named)) != len(named) or not all(0 < label <= largest for label in named),
+            f"different labels, from 1 to {largest}",
+            f"{named}",
+            "pass None for an object that gets a number of its own",
+        )
 
     def _put(
         self,
@@ -441,13 +413,14 @@ class Labelling:
             return [o for o in outcomes if o is not None], None
         window = window_of([part.bboxes[0] for change in changes for part in change.parts])
         corner = (window[0].start, window[1].start)
-        self._begin(index)
         before = self.canvas.read(index, window)
         after = before.copy()
         with self.together() as step:
             for change in changes:
-                if change.old is not None and change.label is not None:
-                    take_out(after, change.old, change.label, self._gone, corner)
+                if change.label is not None and change.label in self.objects:
+                    taken = self.objects[change.label]  # not change.old: others may have left it
+                    take_out(after, taken, change.label, corner)
+                    self._pull_out(step, change.label, index, taken)
             fits = fit(after, [change.found for change in changes], existing, corner)
             for change, pixels in zip(changes, fits, strict=True):
                 outcomes[change.question] = self._number(step, change, pixels is not None)
@@ -457,14 +430,19 @@ class Labelling:
             self._write(step, index, window, before, after)
         return [o for o in outcomes if o is not None], record
 
+    def _lies(self, label: int, index: Index) -> bool:
+        """Whether a label has an object, and on this plane."""
+        taken = self.objects.get(label)
+        return taken is not None and (taken.frame, taken.index) == (self._frame, index)
+
     def _number(self, step: Step, change: _Change, fits: bool) -> Outcome:
         """Say what comes of a question, and give a new object its number."""
         label = change.label
         if change.found is not None and fits:
-            number = self.reserve(1) if label is None else label
+            number = self._numbers(1) if label is None else label
+            self._given(step, number)
             return Outcome("new" if change.old is None else "changed", number)
         if change.old is not None and label is not None:
-            self._gone |= {label}
             self._set(step, label, None)
         return Outcome("none" if change.found is None else "taken", label)
 
@@ -489,75 +467,67 @@ class Labelling:
         ]
         for found, pixels, label in sorted(placed, key=lambda item: -int(item[0].areas[0])):
             beneath = paint(after, found, pixels, label, corner)
-            self._gone -= {label}
-            self._set(step, label, Taken(index, found, beneath))
+            given = None if np.count_nonzero(pixels) == found.areas[0] else pixels
+            self._set(step, label, Taken(index, found, beneath, given, self._frame))
 
-    def _set(self, step: Step, label: int, taken: Taken | None) -> None:
-        """Say what a label's object is now."""
-        before = step.objects[label][0] if label in step.objects else self.objects.get(label)
-        step.objects = {**step.objects, label: (before, taken)}
-        if taken is None:
-            self.objects.pop(label, None)
-        else:
-            self.objects[label] = taken
-
-    def _record(self, step: Step, record: dict[str, Any]) -> None:
-        """Add to what a step says of itself."""
-        for name, value in self.context.items():
-            record.setdefault(name, value)
-        step.record["steps"].append(record)
-
-    def _write(
-        self, step: Step, index: Index, window: Window, before: NDArray[Any], after: NDArray[Any]
+    def _pull_out(
+        self, step: Step, label: int, index: Index, lower: Taken | None, *, whole: bool = False
     ) -> None:
-        """Write a window of a plane."""
-        if (before != after).any():
-            self._begin(index)
-            step.edits.append(Edit.between(index, window, before, after))
-            self.canvas.write(index, window, after)
+        """Take an object out from beneath those that cover it, so that it does not come back."""
+        for other, upper in list(self.objects.items()):
+            if other != label and upper.beneath is not None and self._lies(other, index):
+                without = pull_out(upper, label, lower, whole=whole)
+                self._set(step, other, without)
 
-    def _apply(self, edit: Edit) -> None:
-        """Write an edit where the labels are as it found them."""
-        current = self.canvas.read(edit.index, edit.window)
-        self.canvas.write(edit.index, edit.window, edit.onto(current))
-
-    def _restore(self, step: Step, side: int) -> None:
-        """Go back to the objects and numbers before a step (side 0) or after it (1)."""
-        for label, states in step.objects.items():
-            state = states[side]
-            if state is None:
-                self.objects.pop(label, None)
-            else:
-                self.objects[label] = state
-        self._gone = step.gone[side]
-        with self._lock:
-            if self._next == step.numbers[1 - side]:
-                self._next = step.numbers[side]
-
-    def _planned(
-        self, plane: Index, before: NDArray[Any], after: NDArray[Any], new: int = 0, taken: int = 0
+    def _plan(
+        self,
+        plane: Index,
+        found: NDArray[Any],
+        existing: Existing,
+        reserve: Callable[[int], int] | None,
+        numbers: dict[int, int] | None = None,
     ) -> Planned:
-        """Return a change cut to what differs."""
-        differs = before != after
-        rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
-        window = (slice(0, 0), slice(0, 0))
-        if len(rows):
-            window = window_of([(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)])
-        edit = Edit.between(plane, window, before[window], after[window])
-        return Planned(edit, before[window], after[window], new, taken)
+        """Work out how an (H, W) label image gets onto a plane."""
+        before = self.canvas.read(plane)
+        placed = plan_plane(before, found, existing, reserve, numbers)
+        return _planned(plane, before, placed, self._frame)
 
-    def _begin(self, index: Index, painted: Edit | None = None) -> None:
-        """Keep what a plane held before the first step on it, for the record."""
-        if index in self._seen:
-            return
-        self._seen.add(index)
-        plane = self.canvas.read(index)
-        if painted is not None:
-            plane[painted.window] = painted.reversed().onto(plane[painted.window])
-        if plane.any():
-            self.start[index] = Runs.of(plane)
+
+def chosen(candidates: Instances, *, without: Sequence[int] = (), **how: Any) -> Instances:
+    """Return what `everything` chooses, but for those numbers (from 0) that are left out."""
+    found = everything(candidates, **how)
+    keep = np.ones(len(found), bool)
+    keep[list(without)] = False
+    return found[keep]
+
+
+def note_plane(
+    record: dict[str, Any], index: Index, numbers: list[list[int]], edit: Edit | None
+) -> None:
+    """Write down what came of one plane of a run, as `edit` if it cannot be worked out again."""
+    planes = record.setdefault("planes", [])
+    if list(index) not in planes:
+        planes.append(list(index))
+    given = record.setdefault("numbers", [])
+    place = planes.index(list(index))
+    given.extend([None] * (place + 1 - len(given)))
+    given[place] = None if edit is not None else numbers
+    if edit is not None:
+        record.setdefault("edits", []).append(edit_to_json(edit))
 
 
 def same(one: Instances, other: Instances) -> bool:
     """Whether two single objects have the same pixels."""
     return np.array_equal(one.bboxes, other.bboxes) and np.array_equal(one.buffer, other.buffer)
+
+
+def _planned(plane: Index, before: NDArray[Any], placed: Placed, frame: int) -> Planned:
+    """Return a change cut to what differs."""
+    differs = before != placed.labels
+    rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
+    window = (slice(0, 0), slice(0, 0))
+    if len(rows):
+        window = window_of([(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)])
+    old, new = before[window], placed.labels[window]
+    edit = Edit.between(plane, window, old, new, frame)
+    return Planned(edit, old, new, placed.numbers, placed.taken)

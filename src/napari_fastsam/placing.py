@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastsam.history import Taken
+    from napari_fastsam.history import Taken, Window
     from napari_fastsam.instances import Instances
 
 Existing = Literal["keep", "overwrite", "clear"]
@@ -22,6 +22,18 @@ lie, or they leave the plane."""
 
 LEAST_FREE = 0.5
 """An object of which a smaller share is free of kept objects counts as labelled already."""
+
+
+class Placed(NamedTuple):
+    """A plane's labels (H, W) with found objects on it.
+
+    `numbers` are those of the objects that came, by their label among the found ones; `taken` tells
+    how many did not come.
+    """
+
+    labels: NDArray[Any]
+    numbers: dict[int, int]
+    taken: int
 
 
 def fit(
@@ -40,22 +52,26 @@ def fit(
         Single objects, whose boxes lie in the window; None stays None.
     existing
         ``"keep"`` gives an object what is free: of labels that are there, and of smaller objects
-        of `found`. Otherwise it gets all its pixels.
+        of `found`. Otherwise it gets all its pixels, but the same object only once.
     corner
         First row and column of the window.
     """
     pixels: list[NDArray[np.bool_] | None] = [None] * len(found)
     free = labels == 0
+    met: set[tuple[bytes, bytes]] = set()
     for n, one in sorted(
         ((n, one) for n, one in enumerate(found) if one is not None),
         key=lambda item: int(item[1].areas[0]),
     ):
         mask = one.mask(0)
         if existing != "keep":
-            pixels[n] = mask
+            name = (one.bboxes.tobytes(), one.buffer.tobytes())
+            pixels[n] = None if name in met else mask
+            met.add(name)
             continue
-        part = _part(free, one, corner)
-        mine = mask & part
+        there, here = _meet(free.shape, one, corner)
+        part = free[there]
+        mine = mask[here] & part
         if np.count_nonzero(mine) >= LEAST_FREE * one.areas[0]:
             pixels[n] = mine
             part &= ~mine
@@ -70,40 +86,59 @@ def paint(
     corner: tuple[int, int] = (0, 0),
 ) -> Runs | None:
     """Write a label into an object's pixels, and return what it covers, None for nothing."""
-    part = _part(labels, found, corner)
+    part = labels[_meet(labels.shape, found, corner)[0]]
     covered = np.where(pixels, part, 0)
     part[pixels] = label
     return Runs.of(covered) if covered.any() else None
 
 
 def take_out(
-    labels: NDArray[Any],
-    taken: Taken,
-    label: int,
-    gone: frozenset[int],
-    corner: tuple[int, int] = (0, 0),
+    labels: NDArray[Any], taken: Taken, label: int, corner: tuple[int, int] = (0, 0)
 ) -> None:
     """Take an object out of a window of labels, and put back what it covered.
 
-    Covered labels that are `gone` meanwhile do not come back, and pixels that have another label
-    now stay.
+    Pixels that have another label now stay, and so do those that it was not given.
     """
-    part = _part(labels, taken.mask, corner)
-    own = taken.mask.mask(0) & (part == label)
-    beneath = np.zeros_like(part) if taken.beneath is None else taken.beneath.array()
-    if gone and beneath.any():
-        beneath[np.isin(beneath, list(gone))] = 0
-    part[own] = beneath[own]
+    there, here = _meet(labels.shape, taken.mask, corner)
+    part = labels[there]
+    pixels = taken.mask.mask(0) if taken.pixels is None else taken.pixels
+    own = pixels[here] & (part == label)
+    part[own] = 0 if taken.beneath is None else taken.beneath.array()[here][own]
+
+
+def pull_out(upper: Taken, label: int, lower: Taken | None, *, whole: bool = False) -> Taken:
+    """Return an object without another one beneath it: what that one covered takes its place.
+
+    Parameters
+    ----------
+    upper
+        The object on top.
+    label, lower
+        The one that is taken out.
+    whole
+        Whether other pixels of that label go as well: a person may have painted them.
+    """
+    if upper.beneath is None:
+        return upper
+    beneath = upper.beneath.array()
+    if not (beneath == label).any():
+        return upper
+    if lower is not None:
+        row, column = upper.mask.bboxes[0, :2].tolist()
+        take_out(beneath, lower, label, (row, column))
+    if whole:
+        beneath[beneath == label] = 0
+    return upper._replace(beneath=Runs.of(beneath) if beneath.any() else None)
 
 
 def plan_plane(
     before: NDArray[Any],
     found: NDArray[Any],
     existing: Existing,
-    reserve: Callable[[int], int],
+    reserve: Callable[[int], int] | None,
     numbers: dict[int, int] | None = None,
-) -> tuple[NDArray[Any], int, int]:
-    """Return a plane's labels (H, W) with found objects on it, how many came and how many did not.
+) -> Placed:
+    """Return a plane's labels with found objects on it.
 
     Parameters
     ----------
@@ -114,7 +149,8 @@ def plan_plane(
     existing
         What becomes of what is there.
     reserve
-        Called with how many numbers are needed; returns the first of them.
+        Called with how many numbers are needed; returns the first of them. None: exactly the labels
+        in `numbers` come, whatever is free of them.
     numbers
         Numbers given to labels of `found` on earlier planes; new ones are added.
     """
@@ -123,16 +159,18 @@ def plan_plane(
     wanted = areas > 0
     wanted[0] = False
     total = int(np.count_nonzero(wanted))
-    if existing == "keep":
+    if reserve is None:
+        wanted &= np.isin(np.arange(len(areas)), list(numbers))
+    elif existing == "keep":
         free = np.bincount(found[before == 0], minlength=len(areas))
         wanted &= free >= LEAST_FREE * areas
-    picked = np.flatnonzero(wanted)
-    fresh = [int(label) for label in picked if int(label) not in numbers]
-    if fresh:
+    picked = np.flatnonzero(wanted).tolist()
+    fresh = [label for label in picked if label not in numbers]
+    if fresh and reserve is not None:
         first = reserve(len(fresh))
         numbers.update(zip(fresh, range(first, first + len(fresh)), strict=True))
     lookup = np.zeros(len(areas), before.dtype)
-    lookup[picked] = [numbers[int(label)] for label in picked]
+    lookup[picked] = [numbers[label] for label in picked]
     painted = lookup[found]
     if existing == "clear":
         after = painted
@@ -140,10 +178,19 @@ def plan_plane(
         after = np.where(before == 0, painted, before)
     else:
         after = np.where(painted > 0, painted, before)
-    return after, len(picked), total - len(picked)
+    return Placed(after, {label: numbers[label] for label in picked}, total - len(picked))
 
 
-def _part(labels: NDArray[Any], found: Instances, corner: tuple[int, int]) -> NDArray[Any]:
-    """Return the view of a window that an object's box covers."""
-    top, left, bottom, right = found.bboxes[0] - np.tile(corner, 2)
-    return labels[top:bottom, left:right]
+def _meet(
+    shape: tuple[int, ...], found: Instances, corner: tuple[int, int]
+) -> tuple[Window, Window]:
+    """Return where an object's box and a window meet: in the window, and in the box."""
+    there, here = [], []
+    for axis in (0, 1):
+        start = int(found.bboxes[0, axis]) - corner[axis]
+        stop = int(found.bboxes[0, axis + 2]) - corner[axis]
+        low = min(max(start, 0), shape[axis])
+        high = max(min(stop, shape[axis]), low)
+        there.append(slice(low, high))
+        here.append(slice(low - start, high - start))
+    return (there[0], there[1]), (here[0], here[1])

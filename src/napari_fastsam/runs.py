@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,15 +58,17 @@ class Runs:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers: the shape, and the value and length of each run in turn."""
-        pairs = np.stack([self.values.astype(np.int64), self.lengths.astype(np.int64)], 1)
-        return {"shape": list(self.shape), "runs": pairs.reshape(-1).tolist()}
+        pairs: list[int] = [0] * (2 * len(self.values))
+        pairs[::2], pairs[1::2] = self.values.tolist(), self.lengths.tolist()
+        return {"shape": list(self.shape), "runs": pairs}
 
     @classmethod
-    def from_json(cls, plain: dict[str, Any], dtype: Any = np.int64) -> Runs:
-        """Return what `to_json` wrote."""
-        pairs = np.asarray(plain["runs"], np.int64).reshape(-1, 2)
+    def from_json(cls, plain: Mapping[str, Any]) -> Runs:
+        """Return what `to_json` wrote; the values are 64-bit integers."""
+        values, lengths = plain["runs"][::2], plain["runs"][1::2]
         height, width = plain["shape"]
-        return cls((height, width), pairs[:, 0].astype(dtype), pairs[:, 1].astype(np.uint32))
+        dtype = np.uint64 if max(values, default=0) > np.iinfo(np.int64).max else np.int64
+        return cls((height, width), np.array(values, dtype), np.array(lengths, np.uint32))
 
 
 def window_of(boxes: Sequence[Sequence[int]] | NDArray[Any]) -> tuple[slice, slice]:

@@ -1,0 +1,303 @@
+"""A label array whose every change is a step: undone and redone at once, and on record.
+
+Steps are taken back last one first, and only pixels that are as a step left them change. Numbers
+are given once: one that was undone may be given again, but never one that is in use or promised.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from napari_fastsam._checks import fail_if
+from napari_fastsam.history import Edit, History, Step
+from napari_fastsam.records import plain
+from napari_fastsam.runs import Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_fastsam.canvas import Canvas
+    from napari_fastsam.history import Taken, Window
+    from napari_fastsam.pipeline import Index
+
+
+class _Mark(NamedTuple):
+    """How far a step has come: where it goes back to if what follows fails."""
+
+    edits: int
+    records: int
+    objects: Mapping[int, tuple[Taken | None, Taken | None]]
+    numbers: tuple[int, int]
+
+
+class Stepwise:
+    """A label array, the objects in it that were asked for, and the steps that made them.
+
+    Parameters
+    ----------
+    canvas
+        Where labels are written, as `ArrayCanvas`.
+    first
+        The first free label.
+    max_bytes
+        Memory for steps that can be undone.
+
+    Attributes
+    ----------
+    history
+        The steps.
+    objects
+        By label, the object that was asked for.
+    context
+        What each record says besides, as plain numbers and words.
+    start
+        What each plane held before the first step on it, as plain numbers, in the order of those
+        steps.
+
+    Notes
+    -----
+    `canvas` may be replaced by one of the same labels with other axes, as the viewer turns a stack.
+    Steps, objects and records keep to the axes that they were made with.
+    """
+
+    def __init__(self, canvas: Canvas, *, first: int = 1, max_bytes: int = 256 << 20) -> None:
+        self.history = History(max_bytes)
+        self.objects: dict[int, Taken] = {}
+        self.context: dict[str, Any] = {}
+        self.start: list[dict[str, Any]] = []
+        self._frames = [canvas]
+        self._frame = 0
+        self._next = self._unused = first
+        self._lock = Lock()
+        self._open: Step | None = None
+        self._seen: set[tuple[int, Index]] = set()
+
+    @property
+    def canvas(self) -> Canvas:
+        """Where labels are written."""
+        return self._frames[self._frame]
+
+    @canvas.setter
+    def canvas(self, canvas: Canvas) -> None:
+        known = [frame.axes.axes for frame in self._frames]
+        if canvas.axes.axes in known:
+            self._frame = known.index(canvas.axes.axes)
+            self._frames[self._frame] = canvas
+        else:
+            self._frame = len(known)
+            self._frames.append(canvas)
+
+    @property
+    def next_label(self) -> int:
+        """The number that the next object gets."""
+        return self._next
+
+    def reserve(self, count: int) -> int:
+        """Return the first of `count` numbers that nobody else has or will get; from any thread.
+
+        Raises
+        ------
+        ValueError
+            If the labels' dtype has no numbers left.
+        """
+        with self._lock:
+            self._next = max(self._next, self._unused)
+        return self._numbers(count)
+
+    def skip(self, label: int) -> None:
+        """Go on after a label that somebody else uses."""
+        with self._lock:
+            self._next = max(self._next, int(label) + 1)
+            self._unused = max(self._unused, self._next)
+
+    @contextmanager
+    def together(self, note: Any = None, *, onto: Step | None = None) -> Iterator[Step]:
+        """Make one step of all that is done inside, unless it changes nothing and has no note.
+
+        If something inside fails, all of it is taken back.
+
+        Parameters
+        ----------
+        note
+            What the caller wants back when the step is undone or redone.
+        onto
+            The last step, to which this is added; if it is not the last one any more, a new step.
+        """
+        outer = self._open
+        if outer is not None:
+            step = outer
+        elif onto is not None and onto is self.history.last:
+            step = onto
+            if step.record["do"] != "together":
+                step.record = {"do": "together", "steps": [step.record]}
+        else:
+            step = self._step({"do": "together", "steps": []}, note)
+        mark = _Mark(len(step.edits), len(step.record["steps"]), step.objects, step.numbers)
+        self._open = step
+        try:
+            yield step
+        except BaseException:
+            self._take_back(step, mark)
+            raise
+        finally:
+            self._open = outer
+            if outer is None and len(step.record["steps"]) == 1:
+                step.record = step.record["steps"][0]
+        changed = len(step.edits) > mark.edits or step.objects is not mark.objects
+        if outer is None and (changed or (step is not onto and step.note is not None)):
+            self.history.push(step)
+
+    def begin(self, record: dict[str, Any], note: Any = None) -> Step:
+        """Return a step, the last one from now on, that planes are added to as they are done."""
+        step = self._step(self._told(record), note)
+        self.history.push(step)
+        return step
+
+    def painted(self, edits: Sequence[Edit], note: Any = None) -> None:
+        """Add a step for what a person has painted: `edits`, in order, are done already."""
+        edits = [replace(edit, frame=self._frame) for edit in edits]
+        if not edits:
+            return
+        for index in {edit.index for edit in edits}:
+            self._begin(index, [edit for edit in edits if edit.index == index])
+        with self.together(note) as step:
+            self._record(step, plain(do="paint", edits=edits))
+            for edit in edits:
+                step.edits.append(edit)
+                self._given(step, int(edit.after.values.max(initial=0)))
+
+    def undo(self) -> Step | None:
+        """Take the last step back, and return it; None if there is none."""
+        step = self.history.undo()
+        if step is not None:
+            for edit in reversed(step.edits):
+                self._apply(edit.reversed())
+            for label, (before, _) in step.objects.items():
+                self._put_object(label, before)
+            with self._lock:
+                if self._next == step.numbers[1]:
+                    self._next = step.numbers[0]
+        return step
+
+    def redo(self) -> Step | None:
+        """Do the step undone last again, and return it; None if there is none."""
+        step = self.history.redo()
+        if step is not None:
+            for edit in step.edits:
+                self._apply(edit)
+            for label, (_, after) in step.objects.items():
+                self._put_object(label, after)
+            with self._lock:
+                self._next = max(self._next, step.numbers[1])
+        return step
+
+    def forget(self, first: int) -> None:
+        """Start again from the labels as they are: somebody replaced them."""
+        self.history.clear()
+        self.objects.clear()
+        self.start.clear()
+        self._seen.clear()
+        self._frames, self._frame = [self.canvas], 0
+        self._next = self._unused = first
+
+    @contextmanager
+    def _on(self, frame: int) -> Iterator[None]:
+        """Work with the canvas of another step for a while."""
+        current, self._frame = self._frame, frame
+        try:
+            yield
+        finally:
+            self._frame = current
+
+    def _step(self, record: dict[str, Any], note: Any) -> Step:
+        """Return a step in which nothing was done yet."""
+        return Step(record, numbers=(self._next, self._next), note=note)
+
+    def _numbers(self, count: int) -> int:
+        """Return the first of `count` free numbers, which may be ones that were undone."""
+        with self._lock:
+            last = self._next + count - 1
+            largest = np.iinfo(self.canvas.dtype).max
+            fail_if(
+                last > largest,
+                f"labels up to {largest}, the largest of {self.canvas.dtype}",
+                f"objects numbered up to {last}",
+                "choose a new layer as the output, or convert this one to more bits",
+            )
+            self._next += count
+            self._unused = max(self._unused, self._next)
+            return last - count + 1
+
+    def _given(self, step: Step, label: int) -> None:
+        """Say that a step uses a number."""
+        self.skip(label)
+        step.numbers = (step.numbers[0], max(step.numbers[1], label + 1))
+
+    def _take_back(self, step: Step, mark: _Mark) -> None:
+        """Take back what a step did since a mark."""
+        for edit in reversed(step.edits[mark.edits :]):
+            self._apply(edit.reversed())
+        for label, (before, after) in step.objects.items():
+            self._put_object(label, mark.objects.get(label, (after, before))[1])
+        del step.edits[mark.edits :], step.record["steps"][mark.records :]
+        with self._lock:
+            if self._next == step.numbers[1]:
+                self._next = mark.numbers[1]
+        step.objects, step.numbers = mark.objects, mark.numbers
+
+    def _set(self, step: Step, label: int, taken: Taken | None) -> None:
+        """Say what a label's object is now."""
+        before = step.objects[label][0] if label in step.objects else self.objects.get(label)
+        step.objects = {**step.objects, label: (before, taken)}
+        self._put_object(label, taken)
+
+    def _put_object(self, label: int, taken: Taken | None) -> None:
+        """Keep or drop an object."""
+        if taken is None:
+            self.objects.pop(label, None)
+        else:
+            self.objects[label] = taken
+
+    def _record(self, step: Step, record: dict[str, Any]) -> None:
+        """Add to what a step says of itself."""
+        step.record["steps"].append(self._told(record))
+
+    def _told(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return a record with what each says besides."""
+        for name, value in self.context.items():
+            record.setdefault(name, value)
+        if self._frame:
+            record.setdefault("axes", self.canvas.axes.axes)
+        return record
+
+    def _write(
+        self, step: Step, index: Index, window: Window, before: NDArray[Any], after: NDArray[Any]
+    ) -> None:
+        """Write a window of a plane."""
+        if (before != after).any():
+            self._begin(index)
+            step.edits.append(Edit.between(index, window, before, after, self._frame))
+            self.canvas.write(index, window, after)
+
+    def _apply(self, edit: Edit) -> None:
+        """Write an edit where the labels are as it found them."""
+        canvas = self._frames[edit.frame]
+        current = canvas.read(edit.index, edit.window)
+        canvas.write(edit.index, edit.window, edit.onto(current))
+
+    def _begin(self, index: Index, painted: Sequence[Edit] = ()) -> None:
+        """Keep what a plane held before the first step on it, for the record."""
+        if (self._frame, index) in self._seen:
+            return
+        self._seen.add((self._frame, index))
+        plane = self.canvas.read(index)
+        for edit in reversed(painted):
+            plane[edit.window] = edit.reversed().onto(plane[edit.window])
+        self.start.append(self._told({"plane": list(index), **Runs.of(plane).to_json()}))
