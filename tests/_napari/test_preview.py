@@ -124,6 +124,20 @@ def test_an_outline_takes_the_place_of_the_one_before(model, plane):
     assert not preview.layer.data.any()
 
 
+def test_an_outline_that_is_there_is_not_drawn_again(model, plane):
+    preview, _ = previewed(model, plane)
+    preview.outline(SQUARE, BOX)
+    drawn = []
+    preview.layer.events.labels_update.connect(drawn.append)
+    preview.outline(SQUARE.copy(), BOX, text="2 of 3")
+    assert drawn == []
+    assert captions(model) == ["2 of 3"]
+    preview.outline(SQUARE, (11, 20, 31, 50))
+    assert len(drawn) == 2
+    preview.outline(SQUARE, BOX)
+    np.testing.assert_array_equal(preview.layer.data == OUTLINE, EDGE)
+
+
 def test_a_mask_of_the_whole_plane_needs_no_box(model, plane):
     preview, _ = previewed(model, plane)
     mask = np.zeros(plane.shape, bool)

@@ -35,3 +35,11 @@ def test_erasing_puts_back_what_was_there():
     assert (plane != before).sum() == ring.pixels.sum() > 0
     ring.erase(plane)
     np.testing.assert_array_equal(plane, before)
+
+
+def test_an_outline_is_known_by_the_object_its_place_and_its_width():
+    ring = Ring.around(MASK, (20, 30, 33, 47), (60, 80), 2)
+    assert ring.is_around(MASK.copy(), (20, 30, 33, 47), 2)
+    assert not ring.is_around(MASK, (20, 31, 33, 48), 2)
+    assert not ring.is_around(MASK, (20, 30, 33, 47), 1)
+    assert not ring.is_around(~MASK, (20, 30, 33, 47), 2)

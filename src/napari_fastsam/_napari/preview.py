@@ -111,7 +111,7 @@ class Preview:
         score: float | None = None,
         text: str = "",
     ) -> None:
-        """Outline one object, in place of the one before.
+        """Outline one object, in place of the one before; nothing is drawn if it is the same.
 
         Parameters
         ----------
@@ -123,8 +123,8 @@ class Preview:
         score, text
             What is said about it in the corner of the canvas.
         """
-        self._erase()
         if mask is None or not self._ready():
+            self._erase()
             self._caption.say("")
             return
         height, width = self._plane.shape
@@ -135,10 +135,12 @@ class Preview:
             f"shape {mask.shape}",
             "crop it to the box, or leave the box out for a mask of the whole plane",
         )
-        box = (top, left, bottom, right)
-        self._ring = Ring.around(mask, box, (height, width), self._reach())
-        self._ring.draw(self._plane, OUTLINE)
-        self._draw(self._ring.window)
+        box, reach = (top, left, bottom, right), self._reach()
+        if self._ring is None or not self._ring.is_around(mask, box, reach):
+            self._erase()
+            self._ring = Ring.around(mask, box, (height, width), reach)
+            self._ring.draw(self._plane, OUTLINE)
+            self._draw(self._ring.window)
         said = ([] if score is None else [f"{score:.2f}"]) + ([text] if text else [])
         self._caption.say(" · ".join(said))
 

@@ -24,6 +24,8 @@ class Ring:
 
     Parameters
     ----------
+    mask, bbox, reach
+        What it is the outline of; see `around`.
     window
         Where on the plane.
     pixels
@@ -32,6 +34,9 @@ class Ring:
         (h, w): what the window shows without the outline, while that is drawn.
     """
 
+    mask: NDArray[np.bool_]
+    bbox: Box
+    reach: int
     window: Window
     pixels: NDArray[np.bool_]
     below: NDArray[Any] | None = None
@@ -58,7 +63,13 @@ class Ring:
         rows = slice(max(top, 0), min(bbox[2] + reach, shape[0]))
         columns = slice(max(left, 0), min(bbox[3] + reach, shape[1]))
         inside = spread[rows.start - top : rows.stop - top, columns.start - left :]
-        return cls((rows, columns), inside[:, : columns.stop - columns.start])
+        pixels = inside[:, : columns.stop - columns.start]
+        return cls(mask.copy(), bbox, reach, (rows, columns), pixels)
+
+    def is_around(self, mask: NDArray[np.bool_], bbox: Box, reach: int) -> bool:
+        """Whether `around` would return the same outline."""
+        same = self.bbox == bbox and self.reach == reach
+        return same and np.array_equal(self.mask, mask)
 
     def draw(self, plane: NDArray[Any], value: int) -> None:
         """Write the outline into a plane (H, W), and keep what was there."""
