@@ -1,4 +1,4 @@
-"""A Labels layer as a canvas: windows are written and repainted, and a person's strokes are read."""
+"""A Labels layer as a canvas: windows are written and repainted, a person's strokes are read."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class LayerCanvas:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the labels."""
-        return np.dtype(self.labels.data.dtype)
+        dtype: np.dtype[Any] = np.dtype(self.labels.data.dtype)
+        return dtype
 
     @property
     def plane_shape(self) -> tuple[int, int]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels
     from numpy.typing import NDArray
 
+    from napari_fastsam._napari.grid import Grid, Placed
     from napari_fastsam.pipeline import PlaneResult
     from napari_fastsam.planes import PlaneAxes
 
@@ -37,24 +38,35 @@ class Written(NamedTuple):
     taken: int
 
 
-def labels_like(image: Image, axes: PlaneAxes) -> Labels:
-    """Return an empty Labels layer, uint32, that lies on an image layer, with all its transform."""
+def labels_like(image: Image, axes: PlaneAxes, grid: Grid | Image | None = None) -> Labels:
+    """Return an empty Labels layer, uint32, that lies on an image layer, with all its transform.
+
+    Parameters
+    ----------
+    image
+        The layer.
+    axes
+        How it falls into planes.
+    grid
+        Whose pixels the labels are in, if not those of `image`.
+    """
     from napari.layers import Labels
 
+    grid = image if grid is None else grid
     return Labels(
         np.zeros(axes.label_shape, np.uint32),
         name=f"{image.name} labels",
-        scale=image.scale,
-        translate=image.translate,
-        rotate=image.rotate,
-        shear=image.shear,
-        affine=image.affine,
-        units=image.units,
-        axis_labels=image.axis_labels,
+        scale=grid.scale,
+        translate=grid.translate,
+        rotate=grid.rotate,
+        shear=grid.shear,
+        affine=grid.affine,
+        units=grid.units,
+        axis_labels=grid.axis_labels,
     )
 
 
-def check_labels(labels: Labels, image: Image, axes: PlaneAxes) -> None:
+def check_labels(labels: Labels, image: Placed, axes: PlaneAxes) -> None:
     """Refuse a Labels layer that does not have the image's pixels, or cannot be edited.
 
     Raises

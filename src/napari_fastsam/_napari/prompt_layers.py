@@ -11,11 +11,17 @@ from napari_fastsam._napari.drawn import polarity_of
 if TYPE_CHECKING:
     from napari.layers import Image, Points, Shapes
 
+    from napari_fastsam._napari.grid import Grid
+
 POLARITY_COLOURS = {"+": "lime", "-": "red"}
 
 
-def points_layer(image: Image, plane_shape: tuple[int, int]) -> Points:
+def points_layer(
+    image: Image, plane_shape: tuple[int, int], grid: Grid | Image | None = None
+) -> Points:
     """Return an empty Points layer on an image, whose ``polarity`` feature is ``"+"`` or ``"-"``.
+
+    Its feature ``group`` says which points speak of one object.
 
     Parameters
     ----------
@@ -23,35 +29,62 @@ def points_layer(image: Image, plane_shape: tuple[int, int]) -> Points:
         What the points will be about.
     plane_shape
         (H, W) of its planes in pixels, which the points' size follows.
+    grid
+        Whose pixels labels are in, if not those of `image`.
     """
     import pandas as pd
     from napari.layers import Points
 
+    grid = image if grid is None else grid
     return Points(
-        ndim=image.ndim,
+        ndim=grid.ndim,
         name=f"{image.name} points",
-        features={"polarity": pd.Categorical([], categories=list(POLARITY_COLOURS))},
-        feature_defaults={"polarity": "+"},
+        features={
+            "polarity": pd.Categorical([], categories=list(POLARITY_COLOURS)),
+            "group": np.empty(0),
+        },
+        feature_defaults={"polarity": "+", "group": np.nan},
         face_color="polarity",
         face_color_cycle=list(POLARITY_COLOURS.values()),
         border_color="white",
         size=_mark(plane_shape),
-        **_transform(image),
+        **_transform(grid),
     )
 
 
-def shapes_layer(image: Image, plane_shape: tuple[int, int]) -> Shapes:
+def shapes_layer(
+    image: Image, plane_shape: tuple[int, int], grid: Grid | Image | None = None
+) -> Shapes:
     """Return an empty Shapes layer on an image, ready for a first box."""
     from napari.layers import Shapes
 
+    grid = image if grid is None else grid
     return Shapes(
-        ndim=image.ndim,
+        ndim=grid.ndim,
         name=f"{image.name} shapes",
         face_color="transparent",
         edge_color="lime",
         edge_width=_mark(plane_shape) / 5,
-        **_transform(image),
+        **_transform(grid),
     )
+
+
+def ready_for_clicks(points: Points) -> None:
+    """Give a layer of the user's own the features that clicks need: polarity and group."""
+    import pandas as pd
+
+    missing = {"polarity", "group"} - set(points.features)
+    if missing:
+        defaults = points.feature_defaults.iloc[0].to_dict()
+        features = points.features.copy()
+        if "polarity" in missing:
+            plus = ["+"] * len(features)
+            features["polarity"] = pd.Categorical(plus, categories=list(POLARITY_COLOURS))
+        if "group" in missing:
+            features["group"] = np.full(len(features), np.nan)
+        points.features = features
+        fresh: dict[str, Any] = {"polarity": "+", "group": np.nan}
+        points.feature_defaults = defaults | {name: fresh[name] for name in missing}
 
 
 def set_polarity(points: Points, polarity: str) -> None:
@@ -83,7 +116,7 @@ def _mark(plane_shape: tuple[int, int]) -> float:
     return float(np.clip(min(plane_shape) / 60, 2, 40))
 
 
-def _transform(image: Image) -> dict[str, Any]:
+def _transform(image: Grid | Image) -> dict[str, Any]:
     """Return what places a layer like an image."""
     names = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
     return {name: getattr(image, name) for name in names}

@@ -1,40 +1,36 @@
-"""The dock widget: its values become a `Request`, and what comes of it is said and written."""
+"""The dock widget: what its buttons do.
+
+Candidates of the plane in view are found in the background. Everything after that, hovering,
+clicking, sliders, undo, is choosing among them, at once and in the main thread.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import notification_manager, show_error
+from qtpy.QtWidgets import QApplication
 
-from napari_fastsam._napari import words
-from napari_fastsam._napari.form import Form
-from napari_fastsam._napari.labels import check_labels
-from napari_fastsam._napari.layers import make_request, read_prompts
-from napari_fastsam._napari.models import confirm_download, needs_download
+from napari_fastsam._napari import tidying, words
 from napari_fastsam._napari.prompt_layers import points_layer, shapes_layer
-from napari_fastsam._napari.session import Run, Session
+from napari_fastsam._napari.runs import Everything
 from napari_fastsam._napari.status import on_orphaned
-from napari_fastsam._napari.views import display_of, displayed_plane
-from napari_fastsam.planes import Display
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam._napari.wiring import Wired
+from napari_fastsam.replay import as_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari.viewer
-    from magicgui.widgets import ComboBox
     from napari.layers import Layer
 
-    from napari_fastsam._napari.worker import Ending
-    from napari_fastsam.pipeline import PlaneResult
+    from napari_fastsam._napari.layer_boxes import LayerBox
+    from napari_fastsam.labelling import Planned
     from napari_fastsam.segmenter import Segmenter
 
-EXPECTED_ERRORS = (ValueError, TypeError, OSError)
-"""Errors that say what to do; any other is shown with its traceback."""
 
-
-class FastSamWidget(Form):
-    """Segment the plane in view: what points and shapes ask for, or everything.
+class FastSamWidget(Wired):
+    """Label the objects of an image: by clicks, by prompts in layers, or all of them.
 
     Parameters
     ----------
@@ -45,37 +41,142 @@ class FastSamWidget(Form):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, model: Segmenter | None = None) -> None:
-        super().__init__(viewer)
-        self.session = Session(viewer, model, found=self._found, ended=self._ended)
-        self.segment_button.clicked.connect(self.segment_plane)
-        self.everything_button.clicked.connect(self.everything)
-        self.prompts_stack_button.clicked.connect(self.segment_stack)
-        self.everything_stack_button.clicked.connect(self.everything_stack)
-        self.add_points.clicked.connect(self.new_points)
-        self.add_shapes.clicked.connect(self.new_shapes)
+        super().__init__(viewer, model)
+        for button, action in (
+            (self.click_button, self._click_pressed),
+            (self.segment_button, self.segment_plane),
+            (self.everything_button, self.everything),
+            (self.prompts_stack_button, self.segment_stack),
+            (self.everything_stack_button, self.everything_stack),
+            (self.cleanup.apply_button, self.tidy),
+            (self.add_points, self.new_points),
+            (self.add_shapes, self.new_shapes),
+            (self.next_object, self.pointing.finish),
+            (self.undo_button, self.undo),
+            (self.redo_button, self.redo),
+            (self.script_button, self.copy_script),
+        ):
+            button.clicked.connect(action)
         self.status.cancel_button.clicked.connect(self.cancel)
-        self.native.destroyed.connect(self.session.worker.close)
-        on_orphaned(self.native, self.session.worker.cancel)
+        self.native.destroyed.connect(self.scene.looks.worker.close)
+        on_orphaned(self.native, self.leave)
+        self.look_again()
+
+    def take_clicks(self) -> None:
+        """Take clicks on the image: the prompt layer is made if need be, and becomes active."""
+        if self.scene.source is None:
+            return
+        if self.points.value is None:
+            self.new_points()
+        points = self.points.value
+        if points is not None:
+            self.viewer.layers.selection.active = points
+            points.mode = "add"
+            self.preview.prepare()
 
     def segment_plane(self) -> None:
         """Take the objects that points and shapes ask for on the plane in view."""
-        self._start(everything=False)
+        view = self.scene.view
+        if view is None:
+            self.look_again()
+        elif not any(asked.index == view.index for asked in self.live.ledger.objects.values()):
+            self.status.say(words.NOTHING_DRAWN)
+        else:
+            self.live.ask_all(view.index)
 
     def everything(self) -> None:
-        """Take every object of the plane in view."""
-        self._start(everything=True)
+        """Take every object of the plane in view that the sliders leave."""
+        candidates, view = self.scene.in_view, self.scene.view
+        if candidates is None or view is None:
+            self._when_seen = self.everything
+            self.look_again()
+            return
+        self._sift()
+        kept = self.sifting.kept
+        if not len(kept):
+            self.status.say(words.NOTHING_LEFT)
+            return
+        chosen = Everything(kept, view.index, self._sieve(), self.sifting.without)
+        self._start(chosen, make=True)
 
     def segment_stack(self) -> None:
-        """Take the objects that points and shapes ask for on all planes."""
-        self._start(everything=False, whole_stack=True)
+        """Take the objects that points and shapes ask for, on all planes that have some."""
+        prompts, sight = self.live.by_plane(), self.scene.looks.sight
+        if not prompts or sight is None:
+            self.status.say(words.NOTHING_DRAWN)
+            return
+        request = sight.request(prompts, closer=sight.closer)
+        self._start(replace(request, cleanup=self.cleanup.cleanup, link=self.linked.value))
 
     def everything_stack(self) -> None:
-        """Take every object of all planes."""
-        self._start(everything=True, whole_stack=True)
+        """Take every object of all planes that the sliders leave."""
+        sight, sieve = self.scene.looks.sight, self._sieve()
+        if sight is None:
+            self.look_again()  # says what is missing
+            return
+        self._start(
+            replace(
+                sight.request(None),
+                confidence=sieve.confidence,
+                min_area=sieve.min_area,
+                max_area=sieve.max_area,
+                cleanup=self.cleanup.cleanup,
+                link=self.linked.value,
+            )
+        )
+
+    def tidy(self) -> None:
+        """Tidy the labels of the plane in view."""
+        work, view = self._work(), self.scene.view
+        if work is None or view is None:
+            self.status.say(words.NO_LABELS)
+            return
+        cleanup = self.cleanup.cleanup
+
+        def written(planned: Planned) -> None:
+            changed, gone = tidying.write(work, planned, cleanup)
+            self._stepped()
+            self.status.say(words.tidied(changed, gone))
+
+        self.tidying.plan(work, cleanup, view.index, written)
 
     def cancel(self) -> None:
         """Stop, and drop the plane that is being worked on; what is written stays."""
-        self.session.worker.cancel()
+        self.runs.worker.cancel()
+
+    def undo(self) -> None:
+        """Take the last step back, with the prompts that led to it."""
+        work = self._work()
+        self.runs.worker.cancel()
+        step = None if work is None else work.undo()
+        if step is None:
+            self.status.say(words.NOTHING_TO_UNDO)
+            return
+        self.prompting.redraw(self.live.undo(step))
+        self._stepped()
+        self.status.say(words.undone(step.record))
+
+    def redo(self) -> None:
+        """Do again what was taken back."""
+        work = self._work()
+        step = None if work is None else work.redo()
+        if step is None:
+            self.status.say(words.NOTHING_TO_REDO)
+            return
+        self.prompting.redraw(self.live.undo(step, back=False))
+        self._stepped()
+        self.status.say(words.redone(step.record))
+
+    def copy_script(self) -> None:
+        """Put a Python script of what was done on the clipboard."""
+        work = self._work()
+        if work is None or not work.record:
+            self.status.say(words.NOTHING_DONE)
+            return
+        clipboard = QApplication.clipboard()
+        assert clipboard is not None
+        clipboard.setText(as_script(work.record))
+        self.status.say(words.SCRIPT_COPIED)
 
     def new_points(self) -> None:
         """Make a Points layer on the image, ready for clicks, and choose it."""
@@ -85,102 +186,20 @@ class FastSamWidget(Form):
         """Make a Shapes layer on the image, ready for boxes, and choose it."""
         self._add_prompt_layer(shapes_layer, self.shapes, "add_rectangle")
 
-    def _add_prompt_layer(self, make: Callable[..., Layer], box: ComboBox, mode: str) -> None:
-        image = self.image.value
-        if image is None:
-            self.status.say(words.NO_IMAGE)
+    def _add_prompt_layer(self, make: Callable[..., Layer], box: LayerBox, mode: str) -> None:
+        source, view = self.scene.source, self.scene.view
+        if source is None or view is None:
+            self.look_again()  # says what is missing
             return
-        try:
-            plane_shape = displayed_plane(image, self.viewer.dims).axes.plane_shape
-        except EXPECTED_ERRORS as error:
-            self._show(error)
-            return
-        layer = make(image, plane_shape)
+        layer = make(source.image, view.axes.plane_shape, source.grid)
         self.viewer.add_layer(layer)
         layer.mode = mode  # adding resets it
         box.value = layer
 
-    def _start(self, *, everything: bool, whole_stack: bool = False) -> None:
-        """Freeze the layers and values into a run and give it to the worker."""
-        if self.image.value is None:
-            self.status.say(words.NO_IMAGE)
-            return
-        try:
-            asked = self._make_run(everything=everything, whole_stack=whole_stack)
-        except EXPECTED_ERRORS as error:
-            self._show(error)
-            return
-        if not asked.request.planes():
-            self.status.say(words.NOTHING_DRAWN)
-            return
-        name = getattr(asked.model.spec, "model", "")
-        if needs_download(name):
-            if not confirm_download(name, self.native):
-                self.status.say(words.not_downloaded(name))
-                return
-            asked.download = name
-        self.status.watch(self.session.start(asked))
-
-    def _make_run(self, *, everything: bool, whole_stack: bool = False) -> Run:
-        """Return the run that the layers and values ask for."""
-        image, labels, settings = self.image.value, self.output.value, self.settings.settings
-        view = displayed_plane(image, self.viewer.dims)
-        if labels is not None:
-            check_labels(labels, image, view.axes)
-        found = None
-        if not everything:
-            drawn = {"points": self.points.value, "shapes": self.shapes.value}
-            found = read_prompts(image, view.axes, view=view, **drawn)
-        display = display_of(image) if settings.contrast == "as shown" else Display()
-        request = make_request(
-            image,
-            view.axes,
-            prompts=found,
-            view=None if whole_stack else view,
-            display=display,
-            confidence=self.confidence.value if everything else None,
-            cleanup=self.cleanup.cleanup,
-            link=whole_stack and self.linked.value,
-            key=self.session.key(image, view.axes, display),
-        )
-        spec = ModelSpec(
-            model=self.model.value, device=settings.device, image_size=settings.image_size
-        )
-        return Run(
-            image=image,
-            labels=labels,
-            existing=settings.existing,
-            request=request,
-            model=self.session.model(spec),
-            tally=words.Tally(left_out=0 if found is None else found.left_out),
-        )
-
-    def _found(self, asked: Run, result: PlaneResult, seconds: float) -> None:
-        """Say what the network found on a plane, and choose the layer it was written to."""
-        if asked.labels is not None:
-            self.output.value = asked.labels
-        number, model = len(result.candidates), asked.model.description
-        self.status.state(
-            "ready" if number else "none",
-            words.details(number, model, seconds),
-        )
-
-    def _ended(self, asked: Run, ending: Ending, error: Exception | None) -> None:
-        """Say how a run ended, unless a newer one is on its way."""
-        if self.session.worker.busy:
-            return
-        self.status.rest()
-        if error is not None:
-            self._show(error)
-        elif self.session.is_gone(asked):
-            self.status.say(words.LAYER_GONE)
-        else:
-            self.status.say(asked.tally.sentence(cancelled=ending == "cancelled"))
-
-    def _show(self, error: Exception) -> None:
-        """Show an error where it is seen, and keep it in the dock."""
-        self.status.say(str(error))
-        if isinstance(error, EXPECTED_ERRORS):
-            show_error(str(error))
-        else:
-            notification_manager.receive_error(type(error), error, error.__traceback__)
+    def _click_pressed(self) -> None:
+        """Take clicks, or leave the mouse to napari again."""
+        points = self.points.value
+        if self.click_button.value:
+            self.take_clicks()
+        elif points is not None:
+            points.mode = "pan_zoom"

@@ -6,13 +6,14 @@ Results are handed to the main thread as they come; only there may layers and wi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Event, Lock
+from threading import Event, Lock, Semaphore
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari.qt.threading import create_worker
 
 from napari_fastsam.pipeline import build
+from napari_fastsam.segmenter import ScaledSegmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from napari_fastsam.segmenter import ModelSpec, Segmenter
 
 Ending = Literal["done", "cancelled", "failed"]
+
+_AHEAD = 2  # results that a job may have ready before the main thread has received them
+_PATIENCE = 0.05  # seconds between looks at whether a job that waits for room was cancelled
 
 
 class KeptModel:
@@ -47,12 +51,30 @@ class KeptModel:
         name = getattr(self.spec, "model", type(self._model).__name__)
         return str(getattr(self._model, "description", name))
 
-    def segment(self, image: NDArray[np.generic]) -> Instances:
-        """Return the candidates of an image, as `Segmenter` says."""
+    @property
+    def where(self) -> str:
+        """The device, as ``"CPU"``; nothing until the model is built."""
+        parts = str(getattr(self._model, "description", "")).split(" · ")
+        return parts[1] if len(parts) > 1 else ""
+
+    @property
+    def image_size(self) -> int | None:
+        """At which size the network sees an image, if it can say; the model is built to know."""
+        with self._lock:
+            self._model = segmenter = build(self._model)
+        return getattr(segmenter, "image_size", None)
+
+    def segment(
+        self, image: NDArray[np.generic], *, shape: tuple[int, int] | None = None
+    ) -> Instances:
+        """Return the candidates of an image, as `Segmenter` and `ScaledSegmenter` say."""
         with self._lock:
             self._model = segmenter = build(self._model)
             started = perf_counter()
-            candidates = segmenter.segment(image)
+            if shape is not None and isinstance(segmenter, ScaledSegmenter):
+                candidates = segmenter.segment(image, shape=shape)
+            else:
+                candidates = segmenter.segment(image)
             self._seconds += perf_counter() - started
         return candidates
 
@@ -86,6 +108,7 @@ class Job:
     progress: tuple[int, int] = (0, 0)
     cancelled: Event = field(default_factory=Event)
     error: Exception | None = None
+    room: Semaphore = field(default_factory=lambda: Semaphore(_AHEAD))
     started: float = field(default_factory=perf_counter)
 
     @property
@@ -139,6 +162,7 @@ class Worker:
         worker.start()
 
     def _receive(self, job: Job, result: Any) -> None:
+        job.room.release()
         if job.cancelled.is_set() or self._closed:
             return
         try:
@@ -169,6 +193,10 @@ class _Failure:
 def _results(job: Job) -> Generator[Any, None, None]:
     """Yield the results of a job, and the error that ends it."""
     try:
-        yield from job.work(job.cancelled.is_set)
+        for result in job.work(job.cancelled.is_set):
+            while not job.room.acquire(timeout=_PATIENCE):
+                if job.cancelled.is_set():
+                    return
+            yield result
     except Exception as error:  # raised again in the main thread
         yield _Failure(error)

@@ -1,0 +1,237 @@
+"""What is known of an image's planes, and having more of it looked at, beside the main thread.
+
+The plane in view comes first, then planes that prompts wait for, then, while nothing else is to do,
+the planes beside it. What is no longer in view is dropped; what was found stays, within bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_fastsam._napari.worker import Job, KeptModel, Worker
+from napari_fastsam.models.registry import fetch
+from napari_fastsam.pipeline import CandidateCache, Request, run
+from napari_fastsam.prompts import Prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+
+    from napari_fastsam._napari.source import Source
+    from napari_fastsam._napari.worker import Ending
+    from napari_fastsam.instances import Instances
+    from napari_fastsam.pipeline import Index
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Sight:
+    """What is looked at, and by whom.
+
+    Parameters
+    ----------
+    source
+        The image.
+    model
+        The network.
+    key
+        Names the pixels in the cache.
+    closer
+        Whether prompts without an answer are looked at closer.
+    download
+        The name of a model to fetch first.
+    """
+
+    source: Source
+    model: KeptModel
+    key: Hashable
+    closer: bool = True
+    download: str = ""
+
+    @property
+    def name(self) -> tuple[Hashable, ...]:
+        """What names the candidates: equal names mean equal candidates."""
+        return self.key, self.model.spec
+
+    def request(self, prompts: Mapping[Index, Prompts] | None, *, closer: bool = False) -> Request:
+        """Return the request for what prompts ask on their planes, or for all planes (None)."""
+        source = self.source
+        return Request(
+            data=source.data,
+            levels=source.levels,
+            axes=source.axes,
+            indices=None if prompts is None else tuple(prompts),
+            prompts=prompts,
+            display=source.display,
+            closer=closer,
+            key=self.key,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Look:
+    """A plane to look at, and the prompts for which it is looked at closer."""
+
+    index: Index
+    prompts: Prompts = field(default_factory=Prompts)
+    closer: bool = False
+
+
+class Looks:
+    """Has planes looked at, one after the other, the most wanted first.
+
+    Parameters
+    ----------
+    cache
+        Where candidates are kept.
+    came
+        Called with each plane that was looked at.
+    changed
+        Called when a look begins, ends or fails: with the job and the plane, or with the error.
+    """
+
+    def __init__(
+        self,
+        cache: CandidateCache,
+        *,
+        came: Callable[[Index], None],
+        changed: Callable[[Job | None, Index | None, Exception | None], None],
+    ) -> None:
+        self.worker = Worker()
+        self.cache = cache
+        self.sight: Sight | None = None
+        self.seconds: float | None = None
+        self.paused = False
+        self._came, self._changed = came, changed
+        self._index: Index | None = None
+        self._ahead: tuple[Index, ...] = ()
+        self._waiting: list[Index] = []
+        self._closer: list[_Look] = []
+        self._failed: set[tuple[Any, ...]] = set()
+        self._now: _Look | None = None
+
+    def aim(self, sight: Sight | None, index: Index | None, ahead: Sequence[Index] = ()) -> None:
+        """Say what is in view, and which planes may come next; what failed is tried again."""
+        if sight is None or self.sight is None or sight.name != self.sight.name:
+            self._waiting.clear()
+            self._closer.clear()
+        if sight is not None and (self.sight is None or sight.name != self.sight.name):
+            self._failed.clear()
+        self.sight, self._index, self._ahead = sight, index, tuple(ahead)
+        if sight is None:
+            self.worker.cancel()
+        self._go_on()
+
+    def candidates(self, index: Index) -> Instances | None:
+        """Return what was found on a plane, or None as long as it was not looked at."""
+        if self.sight is None:
+            return None
+        seen = self.cache.get((*self._key(), index))
+        return None if seen is None else seen.candidates
+
+    def want(self, index: Index) -> None:
+        """Have a plane looked at that prompts wait for."""
+        if index not in self._waiting:
+            self._waiting.append(index)
+            self._go_on()
+
+    def look_closer(self, index: Index, prompts: Prompts) -> bool:
+        """Have a plane looked at closer; False if that is switched off."""
+        if self.sight is None or not self.sight.closer:
+            return False
+        self._closer.append(_Look(index, prompts, closer=True))
+        self._go_on()
+        return True
+
+    def stop(self) -> None:
+        """Look at nothing any more until it is said again what is in view."""
+        self.aim(None, None)
+
+    def _key(self) -> tuple[Any, ...]:
+        assert self.sight is not None
+        return self.sight.key, self.sight.model.spec
+
+    def _missing(self, index: Index) -> bool:
+        """Whether a plane was not looked at, nor tried in vain."""
+        return self.candidates(index) is None and (*self._key(), index) not in self._failed
+
+    def _most_wanted(self) -> _Look | None:
+        """Return what is to be looked at next."""
+        if self.sight is None:
+            return None
+        if self._index is not None and self._missing(self._index):
+            return _Look(self._index)
+        if self._closer:
+            return self._closer[0]
+        self._waiting = [index for index in self._waiting if self._missing(index)]
+        ahead = () if self.paused else self._ahead
+        index = next((n for n in (*self._waiting, *ahead) if self._missing(n)), None)
+        return None if index is None else _Look(index)
+
+    def _go_on(self) -> None:
+        """Begin the most wanted look, unless it is the one that goes on."""
+        wanted = self._most_wanted()
+        now = self._now
+        if wanted is None:
+            return
+        if now is not None and self.worker.busy:
+            urgent = wanted.index == self._index and not wanted.closer
+            if not urgent or (now.index == wanted.index and not now.closer):
+                return  # it is this one, or it may end first
+        sight = self.sight
+        assert sight is not None
+        job = Job(
+            lambda cancelled: _work(sight, wanted, self.cache, job, cancelled),
+            lambda seconds: self._took(seconds),
+            lambda ending, error: self._ended(sight, wanted, ending, error),
+        )
+        self._now = wanted
+        self.worker.submit(job)
+        if wanted.index == self._index or wanted.closer:
+            self._changed(job, wanted.index, None)
+
+    def _took(self, seconds: float) -> None:
+        """Remember how long the network took for a plane."""
+        if seconds:
+            self.seconds = seconds
+
+    def _ended(self, sight: Sight, look: _Look, ending: Ending, error: Exception | None) -> None:
+        """Tell what was looked at, and go on."""
+        if self._now is look:
+            self._now = None
+        if self.sight is None or sight.name != self.sight.name:
+            self._go_on()
+            return
+        if error is not None:
+            self._failed.add((*self._key(), look.index))
+            if look.index in self._waiting:
+                self._waiting.remove(look.index)
+        if look in self._closer and ending != "cancelled":
+            self._closer.remove(look)
+        if self.candidates(look.index) is not None:
+            self._came(look.index)
+        if look.index == self._index or look.closer or error is not None:
+            self._changed(None, look.index, error)
+        self._go_on()
+
+
+def _work(
+    sight: Sight,
+    look: _Look,
+    cache: CandidateCache,
+    job: Job,
+    cancelled: Callable[[], bool],
+) -> Iterator[float]:
+    """Look at a plane, and yield how long the network took: in the worker thread."""
+
+    def came(done: int, total: int) -> None:
+        job.progress = (done, total)
+        if cancelled():
+            raise InterruptedError("The download was cancelled. Nothing of it was kept.")
+
+    if sight.download:
+        job.doing = f"Downloading {sight.download}"
+        fetch(sight.download, progress=came)
+    job.doing, job.progress = "Looking", (0, 0)
+    request = sight.request({look.index: look.prompts}, closer=look.closer)
+    for _ in run(request, sight.model, cache=cache, cancelled=cancelled):
+        yield sight.model.take_seconds()

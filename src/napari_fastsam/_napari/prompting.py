@@ -1,0 +1,211 @@
+"""The prompt layers that a dock uses: what changes in them is asked, what is asked is drawn."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam._napari.clicks import Clicked, ClickTool
+from napari_fastsam._napari.drawing import drawing_of, erase, redraw
+from napari_fastsam._napari.keys import bound
+from napari_fastsam._napari.prompt_layers import ready_for_clicks
+from napari_fastsam._napari.views import carry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.layers import Layer, Points, Shapes
+    from numpy.typing import NDArray
+
+    from napari_fastsam._napari.asked import Drawing, PointRow
+    from napari_fastsam._napari.live import Live
+    from napari_fastsam._napari.scene import Scene
+
+_DONE = {"added", "removed", "changed"}
+
+
+class Prompting:
+    """Keeps a Points and a Shapes layer and what is asked for in step.
+
+    Parameters
+    ----------
+    scene, live
+        What prompts are asked on, and what they ask for.
+    clicked
+        What clicks on the Points layer go to.
+    failed
+        Called with what is wrong with the layers.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        live: Live,
+        clicked: Clicked,
+        *,
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.points: Points | None = None
+        self.shapes: Shapes | None = None
+        self.tool: ClickTool | None = None
+        self._scene, self._live, self._clicked, self._failed = scene, live, clicked, failed
+        self._muted = False
+        self._release: list[Callable[[], None]] = []
+
+    def use(self, points: Points | None, shapes: Shapes | None) -> None:
+        """Ask what these layers ask from now on; what is drawn in them already is left alone."""
+        if (points, shapes) == (self.points, self.shapes):
+            return
+        self.release()
+        self.points, self.shapes = points, shapes
+        if points is not None:
+            self.tool = ClickTool(points, self._clicked)
+            self._follow(points, "features")
+        if shapes is not None:
+            keys = {"Control-Z": self._clicked.undo, "Control-Shift-Z": self._clicked.redo}
+            self._release.append(bound(shapes, keys))
+            self._follow(shapes)
+        self.adopt()
+
+    def release(self) -> None:
+        """Let go of the layers."""
+        if self.tool is not None:
+            self.tool.close()
+            self.tool = None
+        for release in self._release:
+            release()
+        self._release = []
+        self.points = self.shapes = None
+
+    def adopt(self) -> None:
+        """Leave what is drawn alone until it changes."""
+        drawing = self.drawing()
+        if drawing is not None:
+            self._live.adopt(drawing)
+
+    def changed(self) -> None:
+        """Ask what is drawn now."""
+        drawing = None if self._muted else self.drawing()
+        if drawing is not None:
+            try:
+                self._live.changed(drawing)
+            except (ValueError, TypeError) as error:
+                self._failed(error)
+
+    def drawing(self) -> Drawing | None:
+        """Return what is drawn, None if nothing can be asked."""
+        source, view = self._scene.source, self._scene.view
+        if source is None or view is None:
+            return None
+        try:
+            return drawing_of(self.points, self.shapes, source, view)
+        except (ValueError, TypeError) as error:
+            self._failed(error)
+            return None
+
+    def add_point(self, row: PointRow, choice: int) -> None:
+        """Take what a point asks for at once, then draw it."""
+        drawing = self._live.ledger.drawing
+        name = ("group", row.group, row.plane)
+        # The labels first: what a click takes is seen before the point is drawn.
+        self._live.changed(replace(drawing, points=(*drawing.points, row)), {name: choice})
+        self._draw_point(row)
+
+    def add_box(self, box: tuple[float, float, float, float]) -> None:
+        """Draw a half-open box on the plane in view, which asks for its object."""
+        if self.shapes is not None:
+            top, left, bottom, right = (side - 0.5 for side in box)
+            corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
+            places = self._places(np.array(corners), self.shapes)
+            self.shapes.add(places, shape_type="rectangle")
+            self.shapes.selected_data = set()
+
+    def give_back(self, label: int) -> bool:
+        """Take an object off the labels, and its prompts off the layers."""
+        view = self._scene.view
+        assert view is not None
+        before = self._live.ledger
+        name = before.owner(label, view.index)
+        found = self._live.give_back(label, view.index)
+        if name is not None:
+            with self._quietly():
+                erase(before.drawing, *before.rows_of(name))
+            self._drawn()
+        return found
+
+    def redraw(self, drawing: Drawing | None) -> None:
+        """Draw what was drawn at another time."""
+        if drawing is not None:
+            with self._quietly():
+                redraw(drawing)
+
+    def _draw_point(self, row: PointRow) -> None:
+        """Draw a point that was asked for already."""
+        points = self.points
+        if points is None:
+            return
+        with self._quietly():
+            ready_for_clicks(points)
+            defaults = points.feature_defaults.iloc[0].to_dict()
+            group = np.nan if row.group is None else row.group
+            polarity = "+" if row.positive else "-"
+            points.feature_defaults = defaults | {"polarity": polarity, "group": group}
+            points.add(self._places(np.array([row.place]), points)[0])
+            points.feature_defaults = defaults
+            points.selected_data = set()
+        self._drawn()
+
+    def _drawn(self) -> None:
+        """Take note of what the layers show now."""
+        drawing = self.drawing()
+        if drawing is not None:
+            self._live.drawn(drawing)
+
+    def _places(self, plane: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
+        """Return positions (V, 2) on the plane in view as data coordinates (V, D) of a layer."""
+        source, view = self._scene.source, self._scene.view
+        assert source is not None
+        assert view is not None
+        full = np.zeros((len(plane), source.grid.ndim))
+        full[:, list(view.axes.steps)] = view.index
+        full[:, list(view.displayed)] = plane
+        extra = layer.ndim - source.grid.ndim
+        if extra <= 0:
+            return carry(full, source.grid, layer)
+        # Axes that only the layer has: where the sliders are.
+        there = np.array(layer.world_to_data(view.point[-layer.ndim :]))
+        own = np.array(layer.data_to_world(there))
+        world = np.tile(own, (len(full), 1))
+        world[:, extra:] = [source.grid.data_to_world(position) for position in full]
+        return np.array([layer.world_to_data(position) for position in world])
+
+    def _follow(self, layer: Layer, *more: str) -> None:
+        """Ask again what changes in a layer, or where it lies."""
+        moves = ("scale", "translate", "rotate", "shear", "affine", "units", *more)
+        for event in (getattr(layer.events, name) for name in moves):
+            event.connect(self._moved)
+            self._release.append(partial(event.disconnect, self._moved))
+        layer.events.data.connect(self._edited)
+        self._release.append(partial(layer.events.data.disconnect, self._edited))
+
+    def _moved(self, _: Any = None) -> None:
+        self.changed()
+
+    def _edited(self, event: Any) -> None:
+        """Ask again once an edit is done; napari announces each beforehand."""
+        action = str(getattr(event.action, "value", event.action)).lower()
+        if action in _DONE:
+            self.changed()
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Change layers without asking anew."""
+        self._muted = True
+        try:
+            yield
+        finally:
+            self._muted = False

@@ -1,0 +1,240 @@
+"""Runs over many planes: what is asked, how it gets into the labels, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_fastsam._napari.words import Tally
+from napari_fastsam._napari.worker import Job, KeptModel, Worker
+from napari_fastsam.cleanup import Cleanup, clean
+from napari_fastsam.pipeline import CandidateCache, Request, run
+from napari_fastsam.records import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.layers import Layer
+    from numpy.typing import NDArray
+
+    from napari_fastsam._napari.sifting import Sieve
+    from napari_fastsam._napari.work import Work
+    from napari_fastsam._napari.worker import Ending
+    from napari_fastsam.history import Step
+    from napari_fastsam.instances import Instances
+    from napari_fastsam.labelling import Planned
+    from napari_fastsam.pipeline import Index
+    from napari_fastsam.placing import Existing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Everything:
+    """All objects of one plane, chosen already."""
+
+    objects: Instances
+    index: Index
+    sieve: Sieve
+    without: frozenset[int]
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How they were chosen, for the record."""
+        return plain(
+            confidence=self.sieve.confidence,
+            min_area=self.sieve.min_area,
+            max_area=self.sieve.max_area,
+            without=sorted(self.without) or None,
+        )
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Run:
+    """What is asked of one plane or of many, on its way.
+
+    Parameters
+    ----------
+    asked
+        A request, which a model answers, or all objects of a plane.
+    model
+        Who answers.
+    cleanup, existing
+        How objects are tidied, and what becomes of those that are in the labels already.
+    layers
+        The image layers that are read.
+    work
+        The labels that are written to, None until there is something to write.
+    make
+        Makes them.
+    tally
+        What has been done so far.
+    step
+        The step that all planes are a part of.
+    numbers
+        The labels' numbers for those of the run, where these go on from plane to plane.
+    """
+
+    asked: Request | Everything
+    model: KeptModel
+    cleanup: Cleanup
+    existing: Existing
+    layers: tuple[Layer, ...]
+    work: Work | None
+    make: Callable[[], Work | None]
+    tally: Tally = field(default_factory=Tally)
+    step: Step | None = None
+    numbers: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def planes(self) -> int:
+        """How many planes there are to look at."""
+        return 1 if isinstance(self.asked, Everything) else len(self.asked.planes())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What was found on a plane: its labels, and how they get into the layer where that is known.
+
+    `unanswered` counts prompts, and `seconds` is how long the network took.
+    """
+
+    index: Index
+    labels: NDArray[Any]
+    planned: Planned | None
+    unanswered: int = 0
+    seconds: float = 0.0
+
+
+class Runs:
+    """Goes through planes beside the main thread, and writes each as it is done.
+
+    Parameters
+    ----------
+    cache
+        Where candidates are looked up and kept.
+    gone
+        Says whether a run's layers have left the viewer.
+    found
+        Called after each plane with the run and what was found.
+    ended
+        Called after each run with how it ended and the error, if any.
+    """
+
+    def __init__(
+        self,
+        cache: CandidateCache,
+        *,
+        gone: Callable[[Run], bool],
+        found: Callable[[Run, Found], None],
+        ended: Callable[[Run, Ending, Exception | None], None],
+    ) -> None:
+        self.worker = Worker()
+        self._cache = cache
+        self._gone, self._found, self._ended = gone, found, ended
+
+    def start(self, run: Run) -> Job:
+        """Begin a run as soon as the worker is free; what runs or waits is cancelled."""
+        job = Job(
+            lambda cancelled: _work(run, self._cache, job, cancelled),
+            lambda found: self._receive(run, job, found),
+            lambda ending, error: self._ended(run, ending, error),
+        )
+        self.worker.submit(job)
+        return job
+
+    def _receive(self, run: Run, job: Job, found: Found) -> None:
+        """Write what was found on a plane, unless its layers have left."""
+        if self._gone(run):
+            job.cancelled.set()
+            return
+        if run.work is None and found.labels.any():
+            run.work = run.make()
+        if run.work is not None:
+            planned = found.planned
+            brush = run.work.canvas.brush
+            if planned is None or (brush and brush in planned.numbers.values()):
+                # The first plane with objects, or a person took up the brush with one of its
+                # numbers meanwhile.
+                run.work.about_to_number()
+                for label in () if planned is None else planned.numbers:
+                    run.numbers.pop(label, None)
+                planned = _plan(run, run.work, found.index, found.labels)
+            self._write(run, run.work, planned)
+        run.tally.planes += 1
+        run.tally.unanswered += found.unanswered
+        self._found(run, found)
+
+    def _write(self, run: Run, work: Work, planned: Planned) -> None:
+        """Write a plane as a part of the run's one step."""
+        run.tally.new += planned.new
+        run.tally.taken += planned.taken
+        if isinstance(run.asked, Everything):
+            record = plain(
+                do="everything",
+                plane=run.asked.index,
+                existing=run.existing,
+                cleanup=run.cleanup,
+                how=run.asked.how,
+                numbers=list(planned.numbers.items()),
+            )
+            work.labelling.write(planned, record)
+            return
+        if run.step is None:
+            run.step = work.labelling.begin(record_of(run, run.asked))
+        run.step.record["planes"].append(list(planned.edit.index))
+        run.step.record["numbers"].append([list(pair) for pair in planned.numbers.items()])
+        work.labelling.write(planned, step=run.step)
+
+
+def counts_on_each_plane(request: Request) -> bool:
+    """Whether a label means another object on each plane, as with *everything*, not linked."""
+    return request.prompts is None and not request.link
+
+
+def record_of(run: Run, request: Request) -> dict[str, Any]:
+    """Return what a run says of itself, for planes to be added."""
+    prompts = request.prompts
+    asking = (
+        None
+        if prompts is None
+        else [{"plane": index, "prompts": prompts[index]} for index in request.planes()]
+    )
+    return plain(
+        do="run",
+        planes=[],
+        numbers=[],
+        prompts=asking,
+        confidence=request.confidence,
+        min_area=request.min_area,
+        max_area=request.max_area,
+        link=request.link,
+        existing=run.existing,
+        cleanup=run.cleanup,
+    )
+
+
+def _plan(run: Run, work: Work, index: Index, labels: NDArray[Any]) -> Planned:
+    """Work out how a plane's objects get into the labels; from any thread."""
+    each = isinstance(run.asked, Everything) or counts_on_each_plane(run.asked)
+    numbers = {} if each else run.numbers
+    return work.labelling.plan(index, labels, run.existing, numbers)
+
+
+def _work(
+    asked: Run, cache: CandidateCache, job: Job, cancelled: Callable[[], bool]
+) -> Iterator[Found]:
+    """Yield the planes of a run, planned where there are labels: in the worker thread."""
+    what, total = asked.asked, asked.planes
+    job.doing, job.progress = "Segmenting", (0, total if total > 1 else 0)
+    if isinstance(what, Everything):
+        labels = clean(what.objects.to_labels(), asked.cleanup)
+        planned = None if asked.work is None else _plan(asked, asked.work, what.index, labels)
+        yield Found(what.index, labels, planned)
+        return
+    for done, result in enumerate(run(what, asked.model, cache=cache, cancelled=cancelled), 1):
+        planned = None
+        if asked.work is not None:
+            planned = _plan(asked, asked.work, result.index, result.labels)
+        unanswered = 0 if result.selection is None else len(result.selection.unanswered)
+        seconds = asked.model.take_seconds()
+        yield Found(result.index, result.labels, planned, unanswered, seconds)
+        job.progress = (done, total if total > 1 else 0)

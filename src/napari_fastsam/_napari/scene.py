@@ -1,0 +1,226 @@
+"""What a dock works on: an image in view, its candidates, and the labels that come of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from napari_fastsam._napari.ground import Looks, Sight
+from napari_fastsam._napari.labels import check_labels, labels_like
+from napari_fastsam._napari.work import Work
+from napari_fastsam._napari.worker import KeptModel
+from napari_fastsam.instances import Instances
+from napari_fastsam.pipeline import CandidateCache
+from napari_fastsam.replay import source_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+
+    from napari_fastsam._napari.source import Source
+    from napari_fastsam._napari.views import View
+    from napari_fastsam._napari.worker import Job
+    from napari_fastsam.labelling import Labelling
+    from napari_fastsam.pipeline import Index
+    from napari_fastsam.prompts import Prompts
+    from napari_fastsam.segmenter import ModelSpec, Segmenter
+
+
+class Scene:
+    """An image in view and what is known of it; the ground that prompts are asked on.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are read and written.
+    model
+        A segmenter to use in place of those that can be chosen.
+    came
+        Called with each plane that was looked at.
+    looking
+        Called when a look begins, ends or fails; see `Looks`.
+    made
+        Called with a new Labels layer.
+    stepped
+        Called after each step, and after each that is undone or redone.
+    undo, redo
+        Called for the keys of the Labels layer.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        model: Segmenter | None,
+        *,
+        came: Callable[[Index], None],
+        looking: Callable[[Job | None, Index | None, Exception | None], None],
+        made: Callable[[Labels], None],
+        stepped: Callable[[], None],
+        undo: Callable[[], None],
+        redo: Callable[[], None],
+    ) -> None:
+        self.looks = Looks(CandidateCache(), came=came, changed=looking)
+        self.source: Source | None = None
+        self.view: View | None = None
+        self.labels: Labels | None = None
+        self._viewer = viewer
+        self._given = None if model is None else KeptModel(model)
+        self._kept: KeptModel | None = None
+        self._versions: WeakKeyDictionary[Layer, object] = WeakKeyDictionary()
+        self._works: WeakKeyDictionary[Labels, Work] = WeakKeyDictionary()
+        self._made, self._stepped, self._undo, self._redo = made, stepped, undo, redo
+        self._pixel: Callable[[Sequence[float]], tuple[float, float] | None] = lambda _: None
+
+    def see(
+        self,
+        source: Source | None,
+        view: View | None,
+        spec: ModelSpec | None = None,
+        *,
+        labels: Labels | None = None,
+        closer: bool = True,
+        download: str = "",
+        ahead: Sequence[Index] = (),
+    ) -> None:
+        """Look at a plane of an image, and write into `labels` from now on (None: a new layer)."""
+        self.source, self.view, self.labels = source, view, labels
+        if source is None or view is None or spec is None:
+            self._pixel = lambda _: None
+            self.looks.stop()
+            return
+        self._pixel = source.to_pixel(view, self._viewer.dims)
+        sight = Sight(
+            source=source,
+            model=self.model(spec),
+            key=self.key(source),
+            closer=closer,
+            download=download,
+        )
+        self.looks.aim(sight, view.index, ahead)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether a segmenter is used in place of those that can be chosen."""
+        return self._given is not None
+
+    @property
+    def model_in_use(self) -> KeptModel | None:
+        """The network that looks, or looked last."""
+        return self._given or self._kept
+
+    def model(self, spec: ModelSpec) -> KeptModel:
+        """Return the model of a spec: the same one as long as the spec stays the same."""
+        if self._given is not None:
+            return self._given
+        if self._kept is None or self._kept.spec != spec:
+            self._kept = KeptModel(spec)
+        return self._kept
+
+    def key(self, source: Source) -> tuple[Hashable, ...]:
+        """Return what names an image's candidates in the cache: new data is another image."""
+        return (*(self._version(layer) for layer in source.layers), source.key)
+
+    def throw_away(self, image: Layer) -> None:
+        """Forget what is known of an image: its pixels have changed."""
+        self._versions[image] = object()
+
+    def pixel(self, position: Sequence[float]) -> tuple[float, float] | None:
+        """Return the row and column in view at a world position, None beside the image."""
+        return self._pixel(position)
+
+    def candidates(self, index: Index) -> Instances | None:
+        """Return what was found on a plane, or None as long as it was not looked at."""
+        return self.looks.candidates(index)
+
+    @property
+    def in_view(self) -> Instances | None:
+        """What was found on the plane in view, or None as long as it was not looked at."""
+        return None if self.view is None else self.candidates(self.view.index)
+
+    def look(self, index: Index) -> None:
+        """Have a plane looked at."""
+        self.looks.want(index)
+
+    def look_closer(self, index: Index, prompts: Prompts) -> bool:
+        """Have a plane looked at closer, if that is wanted."""
+        return self.looks.look_closer(index, prompts)
+
+    def work(self, *, make: bool) -> Labelling | None:
+        """Return the labels' `Labelling`; a new layer is made if there is none and `make` is so."""
+        work = self.work_on(make=make)
+        return None if work is None else work.labelling
+
+    def work_on(self, *, make: bool) -> Work | None:
+        """Return the Labels layer that is worked on, made if there is none and `make` is so.
+
+        Raises
+        ------
+        ValueError
+            If the layer that was chosen does not have the image's pixels.
+        """
+        source = self.source
+        if source is None or (self.labels is None and not make):
+            return None
+        if self.labels is None:
+            self.labels = self._add_labels(source)
+            self._made(self.labels)
+        labels = self.labels
+        check_labels(labels, source.grid, source.axes)
+        work = self._works.get(labels)
+        if work is None:
+            work = Work(
+                labels,
+                source.axes,
+                self._known,
+                changed=self._stepped,
+                undo=self._undo,
+                redo=self._redo,
+            )
+            self._works[labels] = work
+        work.lie(source.axes)
+        work.about_to_number()
+        sight = self.looks.sight
+        if sight is not None:
+            work.source(source_record(source, sight.model.spec, closer=sight.closer))
+        return work
+
+    def drop(self, layer: Layer) -> None:
+        """Let go of a layer that leaves the viewer."""
+        if layer in self._works:
+            self._works.pop(layer).close()
+
+    def close(self) -> None:
+        """Stop looking, call nothing any more, and let go of all layers."""
+        self.looks.worker.close()
+        for work in list(self._works.values()):
+            work.close()
+        self._works.clear()
+
+    def _known(self, index: Index, _: Prompts) -> Instances:
+        """Return what was found on a plane; no objects as long as it was not looked at."""
+        assert self.source is not None
+        found = self.candidates(index)
+        return Instances.empty(self.source.axes.plane_shape) if found is None else found
+
+    def _add_labels(self, source: Source) -> Labels:
+        """Put a new Labels layer just above the image; the selection stays."""
+        labels = labels_like(source.image, source.axes, source.grid)
+        layers = self._viewer.layers
+        selected, active = set(layers.selection), layers.selection.active
+        above = list(layers).index(source.image) + 1 if source.image in layers else len(layers)
+        layers.insert(above, labels)
+        layers.selection = selected
+        layers.selection.active = active
+        return labels
+
+    def _version(self, image: Image) -> object:
+        """Return what stands for the pixels of a layer as they are."""
+        if image not in self._versions:
+            self._versions[image] = object()
+            image.events.data.connect(self._data_changed)
+        return self._versions[image]
+
+    def _data_changed(self, event: Any) -> None:
+        self._versions[event.source] = object()

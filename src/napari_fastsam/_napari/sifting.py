@@ -1,0 +1,93 @@
+"""*Everything*, before it is taken: what the sliders leave, and what was clicked away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fastsam.selection import everything
+
+if TYPE_CHECKING:
+    from napari_fastsam.instances import Instances
+    from napari_fastsam.pipeline import Index
+
+
+@dataclass(frozen=True, slots=True)
+class Sieve:
+    """What is left of the candidates of a plane: see `napari_fastsam.everything`."""
+
+    confidence: float
+    min_area: int = 0
+    max_area: int | None = None
+
+
+class Sifting:
+    """The objects of the plane in view that *everything* would take.
+
+    Those clicked away stay away while the sliders move, until another plane is in view.
+    """
+
+    def __init__(self) -> None:
+        self.left: Instances | None = None
+        self.without: frozenset[int] = frozenset()
+        self._dropped: list[tuple[float, float]] = []
+        self._plane: tuple[object, Index] | None = None
+
+    def sift(self, candidates: Instances, sieve: Sieve, key: object, index: Index) -> Instances:
+        """Return what is left, numbered as `without` counts.
+
+        Parameters
+        ----------
+        candidates
+            Those of the plane in view.
+        sieve
+            The sliders.
+        key, index
+            What names the image, and the plane.
+        """
+        if self._plane is None or self._plane[1] != index or self._plane[0] != key:
+            self._plane, self._dropped = (key, index), []
+        self.left = everything(
+            candidates,
+            confidence=sieve.confidence,
+            min_area=sieve.min_area,
+            max_area=sieve.max_area,
+        )
+        self.without = self._clicked_away()
+        return self.left
+
+    @property
+    def kept(self) -> Instances:
+        """What is left and was not clicked away."""
+        assert self.left is not None
+        keep = np.ones(len(self.left), bool)
+        keep[list(self.without)] = False
+        return self.left[keep]
+
+    def forget(self) -> None:
+        """Show nothing any more."""
+        self.left, self.without = None, frozenset()
+
+    def toggle(self, place: tuple[float, float]) -> bool:
+        """Drop the object at a place (row, column), or keep it again; False if there is none."""
+        number = None if self.left is None else self._at(place)
+        if number is None:
+            return False
+        if number in self.without:
+            self._dropped = [at for at in self._dropped if self._at(at) != number]
+        else:
+            self._dropped.append(place)
+        self.without = self._clicked_away()
+        return True
+
+    def _clicked_away(self) -> frozenset[int]:
+        """Return the numbers of the objects that were clicked away."""
+        return frozenset(n for at in self._dropped if (n := self._at(at)) is not None)
+
+    def _at(self, place: tuple[float, float]) -> int | None:
+        """Return the number of the smallest object at a place, which is the one on top."""
+        assert self.left is not None
+        held = np.flatnonzero(self.left.contains([place])[0])
+        return int(held[np.argmin(self.left.areas[held])]) if len(held) else None

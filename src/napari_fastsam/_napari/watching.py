@@ -1,0 +1,115 @@
+"""When a dock has to look again: what in the viewer changes what is in view, or its pixels."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+    from napari_fastsam._napari.source import Source
+    from napari_fastsam._napari.views import View
+
+_CALM = 250  # milliseconds without a change before the network looks again
+_SAMPLE = 256  # rows and columns of a plane that are compared to notice edits in place
+
+
+class Watching:
+    """Calls back when the plane in view, its place or its pixels change.
+
+    Parameters
+    ----------
+    viewer
+        Whose sliders and axes are watched.
+    again
+        Called when another plane may be in view, or lies elsewhere.
+    edited
+        Called with an image whose pixels were changed in place.
+    """
+
+    def __init__(
+        self, viewer: ViewerModel, again: Callable[[], None], edited: Callable[[Image], None]
+    ) -> None:
+        self._again, self._edited = again, edited
+        self._layers: tuple[Image, ...] = ()
+        self._release: list[Callable[[], None]] = []
+        self._print: tuple[Any, ...] | None = None
+        self._seen: tuple[Source, View] | None = None
+        self._calm = QTimer()
+        self._calm.setSingleShot(True)
+        self._calm.setInterval(_CALM)
+        self._calm.timeout.connect(again)
+        events = viewer.dims.events
+        self._dims = [events.point, events.current_step, events.order, events.ndisplay]
+        for event in self._dims:
+            event.connect(self._now)
+
+    def watch(self, layers: Sequence[Image]) -> None:
+        """Watch these image layers in place of those before."""
+        if tuple(layers) == self._layers:
+            return
+        self.release()
+        self._layers = tuple(layers)
+        for layer in self._layers:
+            events = layer.events
+            for name in ("data", "scale", "translate", "rotate", "shear", "affine", "units"):
+                self._connect(getattr(events, name), self._now)
+            for name in ("contrast_limits", "gamma"):
+                self._connect(getattr(events, name), self._soon)
+            self._connect(events.set_data, self._refreshed)
+
+    def seen(self, source: Source, view: View) -> None:
+        """Remember the pixels in view, to notice when they are changed in place."""
+        self._seen = (source, view)
+        self._print = self._fingerprint()
+
+    def release(self) -> None:
+        """Watch no layers any more."""
+        for release in self._release:
+            release()
+        self._release, self._layers = [], ()
+        self._seen = self._print = None
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        self._calm.stop()
+        self.release()
+        for event in self._dims:
+            event.disconnect(self._now)
+
+    def _connect(self, event: Any, callback: Callable[..., None]) -> None:
+        event.connect(callback)
+        self._release.append(partial(event.disconnect, callback))
+
+    def _now(self, _: Any = None) -> None:
+        self._again()
+
+    def _soon(self, _: Any = None) -> None:
+        """Wait until a slider comes to rest."""
+        self._calm.start()
+
+    def _refreshed(self, event: Any) -> None:
+        """Compare the pixels in view: napari tells of a refresh, not of what was edited."""
+        before = self._print
+        if before is not None and self._seen is not None:
+            self._print = self._fingerprint()
+            if self._print is not None and self._print != before:
+                self._edited(event.source)
+
+    def _fingerprint(self) -> tuple[Any, ...] | None:
+        """Return what tells the pixels of the plane in view apart, of arrays in memory."""
+        if self._seen is None:
+            return None
+        source, view = self._seen
+        if not isinstance(source.data, np.ndarray):
+            return None  # reading stored planes again would cost more than it tells
+        plane = source.axes.read(source.data, view.index)
+        steps = tuple(-(-size // _SAMPLE) for size in plane.shape[:2])
+        return view.index, hash(plane[:: steps[0], :: steps[1]].tobytes())
