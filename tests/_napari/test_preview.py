@@ -4,17 +4,15 @@ import weakref
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Labels, Points, Shapes
+from napari.layers import Labels
 
 from napari_fastsam._napari.grid import Grid
-from napari_fastsam._napari.labels import labels_like
 from napari_fastsam._napari.preview import WIDTH, Preview, is_preview
 from napari_fastsam._napari.preview_layer import OUTLINE
 from napari_fastsam._napari.views import (
     axis_letters,
     displayed_axes,
     displayed_plane,
-    layout,
     plane_at,
     to_pixel,
 )
@@ -390,21 +388,6 @@ def test_the_preview_lies_above_images_and_labels_and_below_prompts(model, plane
     assert model.layers.selection.active is shapes
 
 
-def test_previews_can_be_told_from_the_users_layers(model, plane):
-    preview, image = previewed(model, plane)
-    preview.outline(SQUARE, BOX)
-    assert is_preview(preview.layer)
-    others = [
-        image,
-        Labels(plane),
-        Points(ndim=2),
-        Shapes(ndim=2),
-        labels_like(image, layout(image)),
-    ]
-    assert not any(map(is_preview, others))
-    assert not preview.layer.editable
-
-
 def test_a_deleted_preview_comes_again_when_it_is_needed(model, plane):
     preview, _ = previewed(model, plane)
     preview.outline(SQUARE, BOX, text="here")
@@ -473,17 +456,6 @@ def test_the_score_is_said_as_long_as_the_outline_is_there(model, plane):
     assert captions(model) == ["0.50"]
     preview.outline(None)
     assert captions(model) == []
-
-
-def test_a_text_of_the_users_stays_on_the_canvas(model, plane):
-    model.canvas.overlays.text.text = "mine"
-    model.canvas.overlays.text.visible = True
-    preview, _ = previewed(model, plane)
-    preview.outline(SQUARE, BOX, score=0.934)
-    preview.remove()
-    assert model.canvas.overlays.text.text == "mine"
-    assert model.canvas.overlays.text.visible
-    assert not any(name.startswith("fastsam") for name in model.canvas.overlays)
 
 
 def test_nothing_is_shown_in_3d(model, stack):
