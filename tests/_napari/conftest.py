@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import napari.settings
 import numpy as np
 import pytest
 
@@ -17,6 +18,15 @@ OBJECTS = {
 """Where the objects of a plane of 60 x 80 are, by their number in reading order."""
 
 CENTRES = {1: (10, 12), 2: (27, 60), 3: (45, 16)}
+
+
+@pytest.fixture(autouse=True)
+def settings_file(tmp_path, monkeypatch):
+    """Keep what docks remember in a file of the test's own, which is not there at first."""
+    napari.settings._clear_plugin_settings_cache()
+    monkeypatch.setattr(napari.settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
+    yield tmp_path / "napari-fastsam.yaml"
+    napari.settings._clear_plugin_settings_cache()
 
 
 @pytest.fixture

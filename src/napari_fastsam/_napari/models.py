@@ -41,6 +41,8 @@ class ModelBox(ComboBox):
         ValueError
             If there is no model of that name, and no such file.
         """
+        if name == _OWN:
+            raise ValueError(f"{name!r} asks for a file, and is none")
         if name not in MODELS and Path(name).is_file():
             self.add_file(name)
         else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, PushButton, SpinBox
 from psygnal import Signal
 
+from napari_fastsam._napari import words
 from napari_fastsam._napari.areas import LARGEST
 from napari_fastsam._napari.rows import Fold, form
 from napari_fastsam.cleanup import Cleanup
@@ -15,7 +16,8 @@ from napari_fastsam.cleanup import Cleanup
 if TYPE_CHECKING:
     from napari_fastsam._napari.labels import Existing
 
-Contrast = Literal["as shown", "automatic"]
+Contrast = Literal["shown", "percentiles"]
+"""The layer's contrast limits and gamma as shown, or the plane's range without its extremes."""
 
 _INDENT = (10, 0, 0, 0)
 
@@ -85,15 +87,15 @@ class CleanupPanel:
         self.clear_border = CheckBox(
             text="Clear the border", tooltip="Drops objects that touch the border of the plane."
         )
-        steps = (
-            self.opening,
-            self.closing,
-            self.smoothing,
-            self.fill_holes,
-            self.min_area,
-            self.largest_piece,
-            self.clear_border,
-        )
+        self.steps: dict[str, SpinBox | FloatSpinBox | CheckBox] = {
+            "opening": self.opening,
+            "closing": self.closing,
+            "smoothing": self.smoothing,
+            "fill_holes": self.fill_holes,
+            "min_area": self.min_area,
+            "largest_piece": self.largest_piece,
+            "clear_border": self.clear_border,
+        }
         self.preview = CheckBox(
             text="Preview",
             value=True,
@@ -104,40 +106,23 @@ class CleanupPanel:
             tooltip="Applies the steps to the labels of the plane in view, as one step to undo.",
         )
         self.native = Fold(
-            form([*steps, self.preview, self.apply_button], margins=_INDENT),
+            form([*self.steps.values(), self.preview, self.apply_button], margins=_INDENT),
             lambda: self.title,
             "Tidies each new object; all steps are off at first.",
         )
-        for step in steps:
+        for step in self.steps.values():
             step.changed.connect(self._step_changed)
         self._step_changed()
 
     @property
     def cleanup(self) -> Cleanup:
         """The steps as chosen."""
-        return Cleanup(
-            opening=self.opening.value,
-            closing=self.closing.value,
-            smoothing=self.smoothing.value,
-            fill_holes=self.fill_holes.value,
-            min_area=self.min_area.value,
-            largest_piece=self.largest_piece.value,
-            clear_border=self.clear_border.value,
-        )
+        return Cleanup(**{name: step.value for name, step in self.steps.items()})
 
     @property
     def title(self) -> str:
         """What is switched on, for the heading of the folded panel."""
-        names = {
-            "opening": self.opening.value,
-            "closing": self.closing.value,
-            "smoothing": self.smoothing.value,
-            "holes": self.fill_holes.value,
-            "area": self.min_area.value,
-            "piece": self.largest_piece.value,
-            "border": self.clear_border.value,
-        }
-        return "Cleanup: " + (", ".join(name for name, on in names.items() if on) or "off")
+        return words.cleanup([name for name, step in self.steps.items() if step.value])
 
     def _step_changed(self) -> None:
         self.apply_button.enabled = bool(self.cleanup)
@@ -164,7 +149,7 @@ class SettingsPanel:
         )
         self.contrast = ComboBox(
             label="Contrast",
-            choices=["as shown", "automatic"],
+            choices=[("as shown", "shown"), ("automatic", "percentiles")],
             tooltip="What the network sees: the layer's contrast limits and gamma as shown, or the "
             "range of the plane without its extremes. Colour images are taken as they are.",
         )

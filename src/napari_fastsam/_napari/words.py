@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari_fastsam._napari.live import Answered
 
 NO_IMAGE = "Open an image to begin. File → Open Sample → FastSAM has some."
 NO_IMAGE_STATE = "No image"
@@ -123,6 +129,23 @@ def memory(size: int) -> str:
     return f"candidates {megabytes(size)}"
 
 
+def cleanup(steps: Sequence[str]) -> str:
+    """Say which steps of `Cleanup` are on, for a heading.
+
+    Examples
+    --------
+    >>> cleanup(["opening", "min_area"])
+    'Cleanup: opening, area'
+    """
+    short = {
+        "fill_holes": "holes",
+        "min_area": "area",
+        "largest_piece": "piece",
+        "clear_border": "border",
+    }
+    return "Cleanup: " + (", ".join(short.get(step, step) for step in steps) or "off")
+
+
 def colours(chosen: dict[str, str]) -> str:
     """Say which channel is shown in which colour, for a heading.
 
@@ -199,3 +222,81 @@ def not_downloaded(model: str) -> str:
 def megabytes(size: int) -> str:
     """Return a number of bytes as people say it."""
     return f"{size / 1e6:.0f} MB"
+
+
+UNSEEN = "Not in view"
+FAILED = "Looking failed"
+NOTHING_LEFT = "The sliders leave no object on this plane. Lower the confidence."
+NO_LABELS = "There are no labels to tidy yet."
+NOTHING_TO_UNDO = "There is nothing to take back."
+NOTHING_TO_REDO = "There is nothing to do again."
+NOTHING_DONE = "Nothing was done yet: take an object first."
+SCRIPT_COPIED = "The script is on the clipboard: paste it into a file and run it."
+NOTHING_TO_GIVE_BACK = "There is no object to give back here."
+NO_OTHER = "No other candidate answers here."
+
+_DONE = {
+    "take": "objects taken",
+    "remove": "objects removed",
+    "give back": "an object given back",
+    "everything": "everything taken",
+    "clean": "cleanup",
+    "paint": "painting",
+    "run": "all planes",
+    "together": "prompts",
+}
+
+
+def answered(what: Answered) -> str:
+    """Say what came of a change of prompts; nothing where nothing was asked."""
+    parts = []
+    if what.new:
+        one = what.new == 1 and what.label is not None
+        parts.append(f"Label {what.label}." if one else f"{count(what.new, 'new object')}.")
+    if what.changed:
+        one = what.changed == 1 and not what.new
+        parts.append(f"Label {what.label} changed." if one else f"{what.changed} changed.")
+    if what.taken:
+        parts.append(
+            "Labelled already: choose “give way” above to write over it."
+            if what.taken == 1
+            else f"{what.taken} are labelled already."
+        )
+    if what.looking:
+        parts.append("No candidate here: looking closer…")
+    if what.waiting:
+        parts.append("Answered as soon as the plane was looked at.")
+    if what.none:
+        parts.append(
+            "No object found here. Draw a box around it, or paint it by hand."
+            if what.none == 1
+            else f"{what.none} prompts found no object."
+        )
+    return " ".join(parts)
+
+
+def undone(record: Mapping[str, Any]) -> str:
+    """Say what was taken back."""
+    return f"Taken back: {_DONE.get(str(record.get('do')), 'the last step')}."
+
+
+def redone(record: Mapping[str, Any]) -> str:
+    """Say what was done again."""
+    return f"Done again: {_DONE.get(str(record.get('do')), 'the step')}."
+
+
+def given_back(label: int) -> str:
+    """Say that an object left the labels."""
+    return f"Label {label} was given back."
+
+
+def tidied(changed: int, gone: int) -> str:
+    """Say what cleanup did."""
+    if not changed and not gone:
+        return "Nothing to tidy on this plane."
+    return f"{count(changed, 'object')} tidied, {gone} dropped."
+
+
+def not_here(model: str) -> str:
+    """Say that a model has to be downloaded first."""
+    return f"{model} is not on this machine: choose it again to download it"
