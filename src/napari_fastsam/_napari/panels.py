@@ -117,7 +117,8 @@ class CleanupPanel:
     @property
     def cleanup(self) -> Cleanup:
         """The steps as chosen."""
-        return Cleanup(**{name: step.value for name, step in self.steps.items()})
+        values: dict[str, Any] = {name: step.value for name, step in self.steps.items()}
+        return Cleanup(**values)
 
     @property
     def title(self) -> str:
