@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from napari_fastsam.cleanup import Cleanup, clean
     from napari_fastsam.closer import look_closer
     from napari_fastsam.instances import Instances
+    from napari_fastsam.labelling import Labelling
     from napari_fastsam.linking import link
     from napari_fastsam.models.fastsam import FastSAM
     from napari_fastsam.models.train import train
     from napari_fastsam.pipeline import CandidateCache, PlaneResult, Request, run, segment_stack
     from napari_fastsam.planes import Display, PlaneAxes, to_rgb
     from napari_fastsam.prompts import Prompts
+    from napari_fastsam.replaying import as_script, provenance, replay
     from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
     from napari_fastsam.selection import Selection, everything, fastsam_mask, select
     from napari_fastsam.tiling import Tiled
@@ -30,6 +32,7 @@ _HOMES = {
     "Display": "planes",
     "FastSAM": "models.fastsam",
     "Instances": "instances",
+    "Labelling": "labelling",
     "ModelSpec": "segmenter",
     "PlaneAxes": "planes",
     "PlaneResult": "pipeline",
@@ -39,11 +42,14 @@ _HOMES = {
     "Selection": "selection",
     "TextScorer": "segmenter",
     "Tiled": "tiling",
+    "as_script": "script",
     "clean": "cleanup",
     "everything": "selection",
     "fastsam_mask": "selection",
     "link": "linking",
     "look_closer": "closer",
+    "provenance": "replaying",
+    "replay": "replaying",
     "run": "pipeline",
     "segment_layers": "_napari.layers",
     "segment_stack": "pipeline",
@@ -58,6 +64,7 @@ __all__ = [
     "Display",
     "FastSAM",
     "Instances",
+    "Labelling",
     "ModelSpec",
     "PlaneAxes",
     "PlaneResult",
@@ -67,11 +74,14 @@ __all__ = [
     "Selection",
     "TextScorer",
     "Tiled",
+    "as_script",
     "clean",
     "everything",
     "fastsam_mask",
     "link",
     "look_closer",
+    "provenance",
+    "replay",
     "run",
     "segment_layers",
     "segment_stack",

@@ -60,12 +60,12 @@ class Seen:
     reach
         Length in pixels of the wider windows, 0 if the plane is too small for any.
     windows
-        Those that were looked at; what they show is among the candidates.
+        Those that were looked at, in order; what they show is among the candidates.
     """
 
     candidates: Instances
     reach: int
-    windows: frozenset[Window] = frozenset()
+    windows: tuple[Window, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -161,19 +161,22 @@ def extend(
     As `look_closer`, and remembers where it looked, so that nothing is looked at twice.
     """
     while (window := next_window(seen, prompts, confidence=confidence)) and not cancelled():
-        part = image[window.min_row : window.max_row, window.min_col : window.max_col]
-        found = segmenter.segment(np.ascontiguousarray(part))
-        found = found.shift((window.min_row, window.min_col), seen.candidates.shape)
-        same_iou = getattr(getattr(segmenter, "spec", None), "iou", _SAME_IOU)
-        new = _new(seen.candidates, found, window, same_iou)
-        seen = replace(
-            seen,
-            candidates=Instances.concatenate([seen.candidates, new])
-            if len(new)
-            else seen.candidates,
-            windows=seen.windows | {window},
-        )
+        seen = look_at(seen, segmenter, image, window)
     return seen
+
+
+def look_at(seen: Seen, segmenter: Segmenter, image: NDArray[np.uint8], window: Window) -> Seen:
+    """Return what is known after a closer look at one window of an (H, W, 3) image."""
+    part = image[window.min_row : window.max_row, window.min_col : window.max_col]
+    found = segmenter.segment(np.ascontiguousarray(part))
+    found = found.shift((window.min_row, window.min_col), seen.candidates.shape)
+    same_iou = getattr(getattr(segmenter, "spec", None), "iou", _SAME_IOU)
+    new = _new(seen.candidates, found, window, same_iou)
+    return replace(
+        seen,
+        candidates=Instances.concatenate([seen.candidates, new]) if len(new) else seen.candidates,
+        windows=(*seen.windows, window),
+    )
 
 
 def next_window(seen: Seen, prompts: Prompts, *, confidence: float = 0.0) -> Window | None:

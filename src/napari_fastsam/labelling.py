@@ -1,7 +1,7 @@
 """One label array under construction: what is taken, given back, tidied and painted, step by step.
 
 Each step can be undone and redone, and leaves a record in plain words and numbers, from which
-`napari_fastsam.replay` makes the same labels again. The dock widget and scripts use the same class.
+`replay` makes the same labels again. The dock widget and scripts use the same class.
 
 An object keeps its number while its prompts change, two objects never share one, and what a person
 painted stays: a step only changes pixels that are as it found them.
@@ -9,30 +9,38 @@ painted stays: a step only changes pixels that are as it found them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.canvas import ArrayCanvas
 from napari_fastsam.cleanup import Cleanup, clean, tidy
-from napari_fastsam.history import Edit, Taken
-from napari_fastsam.placing import Existing, Placed, fit, paint, plan_plane, pull_out, take_out
+from napari_fastsam.closer import Seen
+from napari_fastsam.history import Taken
+from napari_fastsam.looking import Looking
+from napari_fastsam.pipeline import run
+from napari_fastsam.placing import Existing, fit, paint, pull_out, take_out
+from napari_fastsam.planes import PlaneAxes
+from napari_fastsam.plans import Planned, Planning
 from napari_fastsam.prompts import Prompts
-from napari_fastsam.records import edit_to_json, plain
+from napari_fastsam.records import plain
 from napari_fastsam.runs import window_of
 from napari_fastsam.selection import DEFAULT_CONFIDENCE, everything, select
-from napari_fastsam.stepwise import Stepwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from os import PathLike
 
     from numpy.typing import NDArray
 
     from napari_fastsam.canvas import Canvas
+    from napari_fastsam.closer import Window
     from napari_fastsam.history import Step
     from napari_fastsam.instances import Instances
-    from napari_fastsam.pipeline import Index
+    from napari_fastsam.pipeline import Index, Request
+    from napari_fastsam.planes import Display
+    from napari_fastsam.segmenter import ModelSpec, Segmenter
 
 State = Literal["new", "changed", "same", "taken", "none"]
 """What came of a question: an object that is new, another than before, the same, one whose place is
@@ -61,35 +69,7 @@ class _Change(NamedTuple):
         return old if self.found is None else [*old, self.found]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Planned:
-    """A change of one plane that is worked out and not yet written.
-
-    Parameters
-    ----------
-    edit
-        What will change.
-    before, after
-        (h, w) the labels that `edit` finds and leaves, at hand so that writing is quick.
-    numbers
-        The objects that come, by their label among those found.
-    taken
-        How many had a place that was taken.
-    """
-
-    edit: Edit
-    before: NDArray[Any]
-    after: NDArray[Any]
-    numbers: Mapping[int, int] = field(default_factory=dict)
-    taken: int = 0
-
-    @property
-    def new(self) -> int:
-        """How many objects come."""
-        return len(self.numbers)
-
-
-class Labelling(Stepwise):
+class Labelling(Planning):
     """A label array and all that was done to it.
 
     Parameters
@@ -97,7 +77,8 @@ class Labelling(Stepwise):
     canvas
         Where labels are written, as `ArrayCanvas`.
     candidates
-        Called with the position of a plane and prompts; returns the candidates to choose from.
+        Called with the position of a plane and prompts; returns the candidates to choose from, best
+        with where the plane was looked at closer: replaying needs that.
     first
         The first free label.
     max_bytes
@@ -122,13 +103,84 @@ class Labelling(Stepwise):
     def __init__(
         self,
         canvas: Canvas,
-        candidates: Callable[[Index, Prompts], Instances],
+        candidates: Callable[[Index, Prompts], Instances | Seen],
         *,
         first: int = 1,
         max_bytes: int = 256 << 20,
     ) -> None:
         super().__init__(canvas, first=first, max_bytes=max_bytes)
         self.candidates = candidates
+        self.sources: list[dict[str, Any]] = []
+
+    @classmethod
+    def of(
+        cls,
+        image: Any,
+        model: str | PathLike[str] | ModelSpec | Segmenter = "starter",
+        *,
+        axes: str | None = None,
+        display: Display | None = None,
+        closer: bool = True,
+    ) -> Labelling:
+        """Return a labelling of an image that has no labels yet; they are in `labels`.
+
+        Parameters
+        ----------
+        image, model, axes, display, closer
+            As for `see`.
+
+        Examples
+        --------
+        >>> from napari_fastsam import Prompts
+        >>> from skimage.data import coins
+        >>> work = Labelling.of(coins())
+        >>> work.take(Prompts(points=[(56, 101)]))
+        [Outcome(state='new', label=1)]
+        """
+        looking = Looking(image, model, axes=axes, display=display, closer=closer)
+        letters, sizes = _without_channels(looking.axes)
+        work = cls(ArrayCanvas(np.zeros(sizes, np.uint32), PlaneAxes(letters, sizes)), looking)
+        work.sources.append(looking.record())
+        return work
+
+    def see(
+        self,
+        image: Any,
+        model: str | PathLike[str] | ModelSpec | Segmenter = "starter",
+        *,
+        axes: str | None = None,
+        display: Display | None = None,
+        closer: bool = True,
+    ) -> None:
+        """Choose from what a model finds in an image, from now on.
+
+        Parameters
+        ----------
+        image
+            An array (NumPy, dask, zarr), a pyramid of them with the finest first, or an image
+            layer. Other axes than before are other planes of the same labels.
+        model
+            A `FastSAM`, another `Segmenter`, a `ModelSpec`, a name of the registry or a path.
+        axes
+            A letter for each axis, as ``"ZYX"``; ``None`` guesses from the shape.
+        display
+            How intensities become what the network sees.
+        closer
+            Whether a plane is looked at closer where a prompt has no answer.
+        """
+        self.candidates = looking = Looking(image, model, axes=axes, display=display, closer=closer)
+        self.canvas = ArrayCanvas(self.labels, PlaneAxes(*_without_channels(looking.axes)))
+        record = looking.record()
+        if record not in self.sources:
+            self.sources.append(record)
+        number = self.sources.index(record)
+        self.context = {"source": number} if number else {}
+
+    @property
+    def labels(self) -> Any:
+        """The label array."""
+        assert isinstance(self.canvas, ArrayCanvas)
+        return self.canvas.array
 
     def take(
         self,
@@ -171,7 +223,8 @@ class Labelling(Stepwise):
         labels = [None] * count if labels is None else list(labels)
         choices = [0] * count if choices is None else list(choices)
         self._check(count, labels, choices)
-        selection = select(self.candidates(plane, prompts), prompts)
+        pool, looked = self._look(plane, prompts)
+        selection = select(pool, prompts)
         objects: list[Instances | None] = []
         for ranked, choice in zip(selection.ranked, choices, strict=True):
             answer = selection.candidates[[ranked[choice % len(ranked)]]] if len(ranked) else None
@@ -188,6 +241,7 @@ class Labelling(Stepwise):
                 choices=choices if any(choices) else None,
                 existing=existing,
                 cleanup=cleanup,
+                looked=looked,
             )
         return outcomes
 
@@ -273,107 +327,77 @@ class Labelling(Stepwise):
         if objects is None:
             how = plain(confidence=confidence, min_area=min_area, max_area=max_area)
             how |= plain(without=list(without) or None)
-            objects = chosen(self.candidates(plane, Prompts()), **how)
+        looked = None
+        if objects is None or how is not None:
+            pool, looked = self._look(plane, Prompts())
+        if objects is None:
+            objects = chosen(pool, **(how or {}))
         found = clean(objects.to_labels(), cleanup or Cleanup())
         with self.together():
             planned = self._plan(plane, found, existing, self._numbers)
             record = plain(do="everything", plane=plane, existing=existing, cleanup=cleanup)
-            record |= plain(how=how, numbers=list(planned.numbers.items()))
-            self.write(planned, record if how else plain(do="paint", edits=[planned.edit]))
+            record |= plain(how=how, numbers=list(planned.numbers.items()), looked=looked)
+            self.write(
+                planned, record if how is not None else plain(do="paint", edits=[planned.edit])
+            )
         return planned
 
-    def clean(self, cleanup: Cleanup, *, plane: Index = ()) -> None:
-        """Tidy the labels of a plane, as one step."""
-        self.write(self.plan_clean(cleanup, plane), plain(do="clean", plane=plane, cleanup=cleanup))
-
-    def plan(
+    def segment(
         self,
-        plane: Index,
-        found: NDArray[Any],
-        existing: Existing,
-        numbers: dict[int, int] | None = None,
+        planes: Sequence[Index] | None = None,
         *,
-        exactly: bool = False,
-    ) -> Planned:
-        """Work out how an (H, W) label image gets onto a plane; from any thread.
-
-        Parameters
-        ----------
-        plane
-            Its position.
-        found
-            Labels of their own count.
-        existing
-            What becomes of what is there; ``"clear"`` removes it.
-        numbers
-            For each label of `found` its number here, if the label was met on an earlier plane;
-            new ones are added.
-        exactly
-            Whether just the labels in `numbers` come.
-        """
-        return self._plan(plane, found, existing, None if exactly else self.reserve, numbers)
-
-    def plan_clean(self, cleanup: Cleanup, plane: Index) -> Planned:
-        """Work out what tidying does to a plane; from any thread."""
-        before = self.canvas.read(plane)
-        return _planned(plane, before, Placed(clean(before, cleanup), {}, 0), self._frame)
-
-    def write(
-        self, planned: Planned, record: dict[str, Any] | None = None, step: Step | None = None
+        prompts: Mapping[Index, Prompts] | None = None,
+        confidence: float | None = None,
+        min_area: int = 0,
+        max_area: int | None = None,
+        link: bool = False,
+        existing: Existing = "keep",
+        cleanup: Cleanup | None = None,
     ) -> None:
-        """Write what was planned, as one step, or as a part of one that `begin` returned.
+        """Take everything, or what prompts ask for, on many planes, as one step.
+
+        Only for a labelling of an image, see `of` and `see`.
 
         Parameters
         ----------
-        planned
-            Where the labels have changed since, they stay.
-        record
-            What to say of a step of its own.
-        step
-            The step to add to. If others came in between, a new one goes on where it ended.
+        planes
+            Their positions on the stepped axes; ``None`` is all of them.
+        prompts, confidence, min_area, max_area, link, cleanup
+            As for `Request`.
+        existing
+            What becomes of objects that are there.
         """
-        index = planned.edit.index
-        if step is not None:
-            step = self._latest(step)
-            other = self._lay(planned, step)
-            numbers = [list(pair) for pair in planned.numbers.items()]
-            note_plane(step.record, index, numbers, other)
-            self.history.push(step)
-        elif planned.before.size:
-            with self.together() as one:
-                other = self._lay(planned, one)
-                told = record or {} if other is None else plain(do="paint", edits=[other])
-                self._record(one, told)
+        looking = self.candidates
+        fail_if(
+            not isinstance(looking, Looking),
+            "a labelling of an image",
+            "one with candidates of its own",
+            "make it with Labelling.of(image), or call see(image) first",
+        )
+        assert isinstance(looking, Looking)
+        request = looking.request(
+            indices=None if planes is None else tuple(planes),
+            prompts=prompts,
+            confidence=confidence,
+            min_area=min_area,
+            max_area=max_area,
+            link=link,
+            cleanup=cleanup or Cleanup(),
+        )
+        step = self.begin(run_record(request, existing))
+        numbers: dict[int, int] = {}
+        for result in run(request, looking.model, cache=looking.cache):
+            if prompts is None and not link:
+                numbers = {}  # labels count on each plane
+            planned = self.plan(
+                result.index, result.labels, existing, numbers, windows=result.windows
+            )
+            self.write(planned, step=step)
 
-    def _lay(self, planned: Planned, step: Step) -> Edit | None:
-        """Write what was planned; return what that changed if it is not as planned."""
-        edit, window = planned.edit, planned.edit.window
-        if not planned.before.size:
-            return None
-        with self._on(edit.frame):
-            self._begin(edit.index)
-        canvas = self._frames[edit.frame]
-        current, values = canvas.read(edit.index, window), planned.after
-        stale = bool((current != planned.before).any())
-        if stale:
-            values = current.copy()
-            untouched = (planned.before != planned.after) & (current == planned.before)
-            np.copyto(values, planned.after, where=untouched)
-            edit = Edit.between(edit.index, window, current, values, edit.frame)
-        for number in planned.numbers.values():
-            self._given(step, number)
-        step.edits.append(edit)
-        canvas.write(edit.index, window, values)
-        return edit if stale else None
-
-    def _latest(self, step: Step) -> Step:
-        """Return the step to go on with: the same, or a new one if others came in between."""
-        last = self.history.last
-        if last is not None and (last is step or last.root is step):
-            return last
-        new = self.begin({k: v for k, v in step.record.items() if k not in ("numbers", "edits")})
-        new.root = step
-        return new
+    def _look(self, plane: Index, prompts: Prompts) -> tuple[Instances, list[Window] | None]:
+        """Return a plane's candidates and where it was looked at closer, None if nobody says."""
+        seen = self.candidates(plane, prompts)
+        return (seen.candidates, list(seen.windows)) if isinstance(seen, Seen) else (seen, None)
 
     def _check(self, count: int, labels: Sequence[int | None], choices: Sequence[int]) -> None:
         """Refuse labels and choices that do not fit the questions."""
@@ -479,19 +503,6 @@ class Labelling(Stepwise):
                 without = pull_out(upper, label, lower, whole=whole)
                 self._set(step, other, without)
 
-    def _plan(
-        self,
-        plane: Index,
-        found: NDArray[Any],
-        existing: Existing,
-        reserve: Callable[[int], int] | None,
-        numbers: dict[int, int] | None = None,
-    ) -> Planned:
-        """Work out how an (H, W) label image gets onto a plane."""
-        before = self.canvas.read(plane)
-        placed = plan_plane(before, found, existing, reserve, numbers)
-        return _planned(plane, before, placed, self._frame)
-
 
 def chosen(candidates: Instances, *, without: Sequence[int] = (), **how: Any) -> Instances:
     """Return what `everything` chooses, but for those numbers (from 0) that are left out."""
@@ -501,19 +512,22 @@ def chosen(candidates: Instances, *, without: Sequence[int] = (), **how: Any) ->
     return found[keep]
 
 
-def note_plane(
-    record: dict[str, Any], index: Index, numbers: list[list[int]], edit: Edit | None
-) -> None:
-    """Write down what came of one plane of a run, as `edit` if it cannot be worked out again."""
-    planes = record.setdefault("planes", [])
-    if list(index) not in planes:
-        planes.append(list(index))
-    given = record.setdefault("numbers", [])
-    place = planes.index(list(index))
-    given.extend([None] * (place + 1 - len(given)))
-    given[place] = None if edit is not None else numbers
-    if edit is not None:
-        record.setdefault("edits", []).append(edit_to_json(edit))
+def run_record(request: Request, existing: Existing) -> dict[str, Any]:
+    """Return what a run over many planes says of itself; `Planning.write` adds the planes."""
+    prompts = request.prompts
+    asked = [{"plane": n, "prompts": prompts[n]} for n in request.planes()] if prompts else None
+    return plain(
+        do="run",
+        planes=[],
+        numbers=[],
+        prompts=asked,
+        confidence=request.confidence,
+        min_area=request.min_area,
+        max_area=request.max_area,
+        link=request.link,
+        existing=existing,
+        cleanup=request.cleanup,
+    )
 
 
 def same(one: Instances, other: Instances) -> bool:
@@ -521,13 +535,6 @@ def same(one: Instances, other: Instances) -> bool:
     return np.array_equal(one.bboxes, other.bboxes) and np.array_equal(one.buffer, other.buffer)
 
 
-def _planned(plane: Index, before: NDArray[Any], placed: Placed, frame: int) -> Planned:
-    """Return a change cut to what differs."""
-    differs = before != placed.labels
-    rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
-    window = (slice(0, 0), slice(0, 0))
-    if len(rows):
-        window = window_of([(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)])
-    old, new = before[window], placed.labels[window]
-    edit = Edit.between(plane, window, old, new, frame)
-    return Planned(edit, old, new, placed.numbers, placed.taken)
+def _without_channels(axes: PlaneAxes) -> tuple[str, tuple[int, ...]]:
+    """Return the letters and sizes of the labels of an image."""
+    return "".join(letter for letter in axes.axes if letter not in "CS"), axes.label_shape

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastsam.closer import Window
     from napari_fastsam.instances import Instances
     from napari_fastsam.prompts import Prompts
 
@@ -119,6 +120,10 @@ class Request:
             return wanted
         return [index for index in wanted if index in self.prompts]
 
+    def place(self, model: Any, index: Index) -> Hashable:
+        """Return what a `CandidateCache` knows a plane by, as a model sees it."""
+        return self.key, getattr(model, "spec", model), index
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaneResult:
@@ -136,6 +141,8 @@ class PlaneResult:
         (H, W) uint32.
     scores
         By label, the score of the candidate behind it; cleanup may have removed its pixels.
+    windows
+        Where the plane was looked at closer, in order.
     """
 
     index: Index
@@ -143,6 +150,7 @@ class PlaneResult:
     selection: Selection | None
     labels: NDArray[np.uint32]
     scores: Mapping[int, float]
+    windows: tuple[Window, ...] = ()
 
 
 class CandidateCache:
@@ -234,7 +242,7 @@ def run(
     for index in request.planes():
         if cancelled():
             return
-        place = (request.key, getattr(model, "spec", model), index)
+        place = request.place(model, index)
         kept = cache if request.key is not None else None
         known = kept.get(place) if kept is not None else None
         seen = _see(request, index, known, network, cancelled)
@@ -259,7 +267,7 @@ def run(
             for n, score in zip(numbers[1:], scores, strict=False)
             if n and not np.isnan(score)
         }
-        yield PlaneResult(index, candidates, selection, numbers[labels], by_label)
+        yield PlaneResult(index, candidates, selection, numbers[labels], by_label, seen.windows)
 
 
 def _see(

@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.history import Edit, History, Step
-from napari_fastsam.records import plain
+from napari_fastsam.records import edit_from_json, plain
 from napari_fastsam.runs import Runs
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Stepwise:
 
     Attributes
     ----------
+    canvases
+        Those that were used, the one of the first step first.
     history
         The steps.
     objects
@@ -72,7 +74,7 @@ class Stepwise:
         self.objects: dict[int, Taken] = {}
         self.context: dict[str, Any] = {}
         self.start: list[dict[str, Any]] = []
-        self._frames = [canvas]
+        self.canvases = [canvas]
         self._frame = 0
         self._next = self._unused = first
         self._lock = Lock()
@@ -82,17 +84,17 @@ class Stepwise:
     @property
     def canvas(self) -> Canvas:
         """Where labels are written."""
-        return self._frames[self._frame]
+        return self.canvases[self._frame]
 
     @canvas.setter
     def canvas(self, canvas: Canvas) -> None:
-        known = [frame.axes.axes for frame in self._frames]
+        known = [frame.axes.axes for frame in self.canvases]
         if canvas.axes.axes in known:
             self._frame = known.index(canvas.axes.axes)
-            self._frames[self._frame] = canvas
+            self.canvases[self._frame] = canvas
         else:
             self._frame = len(known)
-            self._frames.append(canvas)
+            self.canvases.append(canvas)
 
     @property
     def next_label(self) -> int:
@@ -173,6 +175,16 @@ class Stepwise:
                 step.edits.append(edit)
                 self._given(step, int(edit.after.values.max(initial=0)))
 
+    def paint(self, edits: Sequence[Edit | Mapping[str, Any]]) -> None:
+        """Paint strokes as a person did, given as edits or as plain numbers, as one step.
+
+        Only pixels that are as they were before the stroke change.
+        """
+        done = [edit if isinstance(edit, Edit) else edit_from_json(edit) for edit in edits]
+        for edit in done:
+            self._apply(replace(edit, frame=self._frame))
+        self.painted(done)
+
     def undo(self) -> Step | None:
         """Take the last step back, and return it; None if there is none."""
         step = self.history.undo()
@@ -204,7 +216,7 @@ class Stepwise:
         self.objects.clear()
         self.start.clear()
         self._seen.clear()
-        self._frames, self._frame = [self.canvas], 0
+        self.canvases, self._frame = [self.canvas], 0
         self._next = self._unused = first
 
     @contextmanager
@@ -288,7 +300,7 @@ class Stepwise:
 
     def _apply(self, edit: Edit) -> None:
         """Write an edit where the labels are as it found them."""
-        canvas = self._frames[edit.frame]
+        canvas = self.canvases[edit.frame]
         current = canvas.read(edit.index, edit.window)
         canvas.write(edit.index, edit.window, edit.onto(current))
 

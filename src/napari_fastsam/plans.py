@@ -1,0 +1,204 @@
+"""Changes of whole planes: worked out from any thread, written on one, planes of a run in one step.
+
+A plan may be out of date when it is written. Then what has changed since stays, and the record says
+what was written in place of how it was found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam.cleanup import clean
+from napari_fastsam.history import Edit
+from napari_fastsam.placing import Existing, Placed, plan_plane
+from napari_fastsam.records import edit_to_json, plain
+from napari_fastsam.runs import window_of
+from napari_fastsam.stepwise import Stepwise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_fastsam.cleanup import Cleanup
+    from napari_fastsam.closer import Window
+    from napari_fastsam.history import Step
+    from napari_fastsam.pipeline import Index
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """A change of one plane that is worked out and not yet written.
+
+    Parameters
+    ----------
+    edit
+        What will change.
+    before, after
+        (h, w) the labels that `edit` finds and leaves, at hand so that writing is quick.
+    numbers
+        The objects that come, by their label among those found.
+    taken
+        How many had a place that was taken.
+    windows
+        Where the plane was looked at closer, in order.
+    """
+
+    edit: Edit
+    before: NDArray[Any]
+    after: NDArray[Any]
+    numbers: Mapping[int, int] = field(default_factory=dict)
+    taken: int = 0
+    windows: tuple[Window, ...] = ()
+
+    @property
+    def new(self) -> int:
+        """How many objects come."""
+        return len(self.numbers)
+
+
+class Planning(Stepwise):
+    """A label array whose planes are changed as planned before; see `Stepwise`."""
+
+    def plan(
+        self,
+        plane: Index,
+        found: NDArray[Any],
+        existing: Existing,
+        numbers: dict[int, int] | None = None,
+        *,
+        exactly: bool = False,
+        windows: Sequence[Window] = (),
+    ) -> Planned:
+        """Work out how an (H, W) label image gets onto a plane; from any thread.
+
+        Parameters
+        ----------
+        plane
+            Its position.
+        found
+            Labels of their own count.
+        existing
+            What becomes of what is there; ``"clear"`` removes it.
+        numbers
+            For each label of `found` its number here, if the label was met on an earlier plane;
+            new ones are added.
+        exactly
+            Whether just the labels in `numbers` come.
+        windows
+            Where the plane was looked at closer for that, for the record.
+        """
+        reserve = None if exactly else self.reserve
+        return replace(self._plan(plane, found, existing, reserve, numbers), windows=tuple(windows))
+
+    def plan_clean(self, cleanup: Cleanup, plane: Index) -> Planned:
+        """Work out what tidying does to a plane; from any thread."""
+        before = self.canvas.read(plane)
+        return _planned(plane, before, Placed(clean(before, cleanup), {}, 0), self._frame)
+
+    def clean(self, cleanup: Cleanup, *, plane: Index = ()) -> None:
+        """Tidy the labels of a plane, as one step."""
+        self.write(self.plan_clean(cleanup, plane), plain(do="clean", plane=plane, cleanup=cleanup))
+
+    def write(
+        self, planned: Planned, record: dict[str, Any] | None = None, step: Step | None = None
+    ) -> None:
+        """Write what was planned, as one step, or as a part of one that `begin` returned.
+
+        Parameters
+        ----------
+        planned
+            Where the labels have changed since, they stay.
+        record
+            What to say of a step of its own.
+        step
+            The step to add to. If others came in between, a new one goes on where it ended.
+        """
+        if step is not None:
+            step = self._latest(step)
+            note_plane(step, planned, self._lay(planned, step))
+            self.history.push(step)
+        elif planned.before.size:
+            with self.together() as one:
+                other = self._lay(planned, one)
+                told = record or {} if other is None else plain(do="paint", edits=[other])
+                self._record(one, told)
+
+    def _lay(self, planned: Planned, step: Step) -> Edit | None:
+        """Write what was planned; return what that changed if it is not as planned."""
+        edit, window = planned.edit, planned.edit.window
+        if not planned.before.size:
+            return None
+        with self._on(edit.frame):
+            self._begin(edit.index)
+        canvas = self.canvases[edit.frame]
+        current, values = canvas.read(edit.index, window), planned.after
+        stale = bool((current != planned.before).any())
+        if stale:
+            values = current.copy()
+            untouched = (planned.before != planned.after) & (current == planned.before)
+            np.copyto(values, planned.after, where=untouched)
+            edit = Edit.between(edit.index, window, current, values, edit.frame)
+        for number in planned.numbers.values():
+            self._given(step, number)
+        step.edits.append(edit)
+        canvas.write(edit.index, window, values)
+        return edit if stale else None
+
+    def _latest(self, step: Step) -> Step:
+        """Return the step to go on with: the same, or a new one if others came in between."""
+        last = self.history.last
+        if last is not None and (last is step or last.root is step):
+            return last
+        new = self.begin(
+            {k: v for k, v in step.record.items() if k not in ("numbers", "edits", "looked")}
+        )
+        new.root = step
+        return new
+
+    def _plan(
+        self,
+        plane: Index,
+        found: NDArray[Any],
+        existing: Existing,
+        reserve: Callable[[int], int] | None,
+        numbers: dict[int, int] | None = None,
+    ) -> Planned:
+        """Work out how an (H, W) label image gets onto a plane."""
+        before = self.canvas.read(plane)
+        placed = plan_plane(before, found, existing, reserve, numbers)
+        return _planned(plane, before, placed, self._frame)
+
+
+def note_plane(step: Step, planned: Planned, other: Edit | None) -> None:
+    """Write down what came of one plane of a run: as an edit if it was not written as planned."""
+    index, record = list(planned.edit.index), step.record
+    planes = record.setdefault("planes", [])
+    if index not in planes:
+        planes.append(index)
+    place = planes.index(index)
+    if step.root is not None:  # the planes are those of the first part, the numbers are not
+        step.root.record.get("numbers", [])[place:] = []
+    given = record.setdefault("numbers", [])
+    given.extend([None] * (place + 1 - len(given)))
+    given[place] = None if other is not None else [list(pair) for pair in planned.numbers.items()]
+    if other is not None:
+        record.setdefault("edits", []).append(edit_to_json(other))
+    if planned.windows:
+        windows = [list(map(int, window)) for window in planned.windows]
+        record.setdefault("looked", []).append({"plane": index, "windows": windows})
+
+
+def _planned(plane: Index, before: NDArray[Any], placed: Placed, frame: int) -> Planned:
+    """Return a change cut to what differs."""
+    differs = before != placed.labels
+    rows, columns = np.flatnonzero(differs.any(1)), np.flatnonzero(differs.any(0))
+    window = (slice(0, 0), slice(0, 0))
+    if len(rows):
+        window = window_of([(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)])
+    old, new = before[window], placed.labels[window]
+    edit = Edit.between(plane, window, old, new, frame)
+    return Planned(edit, old, new, placed.numbers, placed.taken)

@@ -1,0 +1,353 @@
+"""What was done to labels, as plain data, and the same labels from it again.
+
+The data is JSON: it can be saved with a layer, sent, and read. It holds no pixels of the image and
+no weights, but says which they were.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam._checks import fail_if, message
+from napari_fastsam.canvas import ArrayCanvas
+from napari_fastsam.cleanup import clean
+from napari_fastsam.labelling import Labelling, chosen
+from napari_fastsam.looking import Looking, model_hash, pyramid, source_record
+from napari_fastsam.pipeline import run
+from napari_fastsam.planes import PlaneAxes
+from napari_fastsam.prompts import Prompts
+from napari_fastsam.records import cleanup_from_json, display_from_json, prompts_from_json
+from napari_fastsam.runs import Runs
+from napari_fastsam.script import as_script
+from napari_fastsam.segmenter import ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from napari_fastsam.pipeline import Index
+    from napari_fastsam.segmenter import Segmenter
+
+__all__ = ["KEY", "VERSION", "as_script", "model_hash", "provenance", "replay", "source_record"]
+
+KEY = "napari-fastsam"
+"""Where a layer's metadata say how its labels came about."""
+
+VERSION = 1
+"""Of the data; what is written by a later one is not read."""
+
+
+def provenance(
+    work: Labelling, sources: Sequence[Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return what was done to labels, as JSON knows it.
+
+    Parameters
+    ----------
+    work
+        The labels.
+    sources
+        What candidates were chosen from, see `source_record`; ``None`` for those that `work` knows.
+
+    Notes
+    -----
+    It takes the records as they are, without copying them, and so is quick after each step. Later
+    steps do not change what was returned, but for a run that still goes on.
+    """
+    canvas = work.canvases[0]
+    return {
+        "version": VERSION,
+        "package": version("napari-fastsam"),
+        "labels": {
+            "shape": [int(size) for size in canvas.axes.label_shape],
+            "dtype": str(canvas.dtype),
+            "axes": "".join(letter for letter in canvas.axes.axes if letter not in "CS"),
+        },
+        "sources": list(work.sources if sources is None else sources),
+        "start": list(work.start),
+        "steps": [step for step in work.history.records if not _says_nothing(step)],
+    }
+
+
+def replay(
+    layer: Any,
+    image: Any,
+    *,
+    model: str | PathLike[str] | ModelSpec | Segmenter | None = None,
+) -> NDArray[Any]:
+    """Return the labels that were made step by step, made again from the image.
+
+    Parameters
+    ----------
+    layer
+        A Labels layer that was made with the dock widget, or what `provenance` returned, also after
+        it was saved as JSON.
+    image
+        The image that they were made on: an array, a pyramid of them with the finest first, or an
+        image layer. Where there were several sources, one for each in a list, or one for all.
+    model
+        Finds the candidates in place of the model that was used; then other objects may be found.
+
+    Returns
+    -------
+    The labels, exactly as they were after the last step: objects, what was painted by hand, and
+    what was there before.
+
+    Raises
+    ------
+    ValueError
+        If nothing says how the labels came about, if the image is another one, or the model's file.
+
+    Notes
+    -----
+    Planes that no step touched are copied from the layer; without one they are background. A
+    network may give slightly other masks on another device, in half precision for instance.
+
+    Examples
+    --------
+    >>> import napari_fastsam as fs
+    >>> from skimage.data import coins
+    >>> work = fs.Labelling.of(coins())
+    >>> work.take(fs.Prompts(points=[(56, 101)]))
+    [Outcome(state='new', label=1)]
+    >>> labels = fs.replay(fs.provenance(work), coins())
+    >>> bool((labels == work.labels).all())
+    True
+    """
+    record = record_of(layer)
+    sources = record["sources"]
+    images = _images(image, sources)
+    told = record["labels"]
+    array = np.zeros(told["shape"], told["dtype"])
+    if not isinstance(layer, Mapping) and getattr(layer, "data", None) is not None:
+        array[...] = np.asarray(layer.data)
+    seers: dict[int, Looking] = {}
+
+    def turn(step: Mapping[str, Any]) -> None:
+        """See what a step saw, and as it saw it."""
+        number = step.get("source", 0)
+        if number < len(sources):
+            if number not in seers:
+                seers[number] = _looking(images[number], sources[number], model)
+            work.candidates = seers[number]
+        work.canvas = ArrayCanvas(array, PlaneAxes(step.get("axes", told["axes"]), array.shape))
+
+    work = Labelling(ArrayCanvas(array, PlaneAxes(told["axes"], array.shape)), _nothing)
+    # The first snapshot of a pixel is the one from before all steps, so it is written last.
+    for start in reversed(record["start"]):
+        turn(start)
+        whole = (slice(None), slice(None))
+        work.canvas.write(tuple(start["plane"]), whole, Runs.from_json(start).array())
+    for step in record["steps"]:
+        _follow(work, step, turn)
+    return array
+
+
+def record_of(layer: Any) -> Mapping[str, Any]:
+    """Return what a layer says of how its labels came about, checked.
+
+    Raises
+    ------
+    ValueError
+        If it says nothing, or in a way that this version does not read.
+    """
+    found = layer if isinstance(layer, Mapping) else getattr(layer, "metadata", {}).get(KEY)
+    fail_if(
+        not isinstance(found, Mapping) or "steps" not in found,
+        "labels that say how they were made",
+        f"{getattr(layer, 'name', type(layer).__name__)!s}, which does not",
+        f"pass a Labels layer of the dock widget, or its metadata[{KEY!r}]",
+    )
+    assert isinstance(found, Mapping)
+    fail_if(
+        found.get("version") != VERSION,
+        f"steps written in version {VERSION}",
+        f"version {found.get('version')}",
+        "install a newer napari-fastsam",
+    )
+    return found
+
+
+def _follow(work: Labelling, record: Mapping[str, Any], turn: Any) -> None:
+    """Do one step again."""
+    turn(record)
+    plane = tuple(record.get("plane", ()))
+    existing, cleanup = record.get("existing", "keep"), cleanup_from_json(record.get("cleanup"))
+    if "looked" in record and record["do"] != "run":
+        looking = _looking_of(work)
+        looking.closer = False  # what was seen then, and no more
+        looking.look(record["looked"], plane=plane)
+    match record["do"]:
+        case "together":
+            with work.together():
+                for step in record["steps"]:
+                    _follow(work, step, turn)
+        case "take":
+            work.take(
+                prompts_from_json(record["prompts"]),
+                plane=plane,
+                labels=record["labels"],
+                choices=record.get("choices"),
+                existing=existing,
+                cleanup=cleanup,
+            )
+        case "remove":
+            work.remove(record["labels"])
+        case "give back":
+            work.give_back(record["label"], plane=plane)
+        case "everything":
+            pool = _looking_of(work)(plane, Prompts()).candidates
+            found = chosen(pool, **record["how"]).to_labels()
+            numbers = dict(record["numbers"])
+            planned = work.plan(plane, clean(found, cleanup), existing, numbers, exactly=True)
+            work.write(planned, dict(record))
+        case "clean":
+            work.clean(cleanup, plane=plane)
+        case "paint":
+            work.paint(record["edits"])
+        case "run":
+            run_again(work, record)
+        case other:
+            raise ValueError(
+                message("a step that this version knows", f"{other!r}", "install a newer version")
+            )
+
+
+def run_again(work: Labelling, record: Mapping[str, Any]) -> None:
+    """Do a run over many planes again, as far as it went, from its record."""
+    looking = _looking_of(work)
+    given = zip(record["planes"], record["numbers"], strict=False)
+    numbers: dict[Index, Any] = {tuple(plane): pairs for plane, pairs in given}
+    looked = {tuple(plane["plane"]): plane["windows"] for plane in record.get("looked", ())}
+    planes, prompts = list(numbers), None
+    if "prompts" in record:
+        prompts = {
+            tuple(part["plane"]): prompts_from_json(part["prompts"]) for part in record["prompts"]
+        }
+        planes = list(prompts)
+    for plane in planes:
+        looking.look(looked.get(plane, ()), plane=plane)
+    request = looking.request(
+        indices=tuple(planes),
+        prompts=prompts,
+        confidence=record.get("confidence"),
+        min_area=record.get("min_area", 0),
+        max_area=record.get("max_area"),
+        link=record.get("link", False),
+        cleanup=cleanup_from_json(record.get("cleanup")),
+        closer=False,
+    )
+    step = work.begin({**record, "planes": list(record["planes"]), "numbers": [], "looked": []})
+    for result in run(request, looking.model, cache=looking.cache):
+        pairs = numbers.get(result.index)
+        if pairs is not None:
+            planned = work.plan(
+                result.index,
+                result.labels,
+                record["existing"],
+                dict(pairs),
+                exactly=True,
+                windows=result.windows,
+            )
+            work.write(planned, step=step)
+    work.paint(record.get("edits", ()))
+
+
+def _looking_of(work: Labelling) -> Looking:
+    """Return what a replayed labelling chooses from."""
+    assert isinstance(work.candidates, Looking)
+    return work.candidates
+
+
+def _nothing(plane: Index, prompts: Prompts) -> Any:
+    """Stand for the candidates as long as there is no source."""
+    raise ValueError(
+        message(
+            "a record of the image that objects were chosen from",
+            f"a step on plane {plane} without one",
+            "pass the provenance as it was saved",
+        )
+    )
+
+
+def _images(image: Any, sources: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the image of each source."""
+    several = isinstance(image, list | tuple) and len(sources) > 1 and len(image) == len(sources)
+    return list(image) if several else [image] * len(sources)
+
+
+def _looking(
+    image: Any,
+    source: Mapping[str, Any],
+    model: str | PathLike[str] | ModelSpec | Segmenter | None,
+) -> Looking:
+    """Return the candidates of a source, checked to be the same."""
+    told = source["image"]
+    levels = pyramid(image)
+    shapes = [[int(size) for size in level.shape] for level in levels]
+    wanted = [told["shape"], *told.get("levels", ())]
+    if len(wanted) == 1:  # of a pyramid, the finest was seen
+        levels, shapes = levels[:1], shapes[:1]
+    dtype = str(levels[0].dtype)
+    fail_if(
+        shapes != wanted or dtype != told["dtype"],
+        f"the image {told['name']!r} of shape {_shapes(wanted)} and dtype {told['dtype']}",
+        f"shape {_shapes(shapes)} and dtype {dtype}",
+        "pass the image as it was, not cropped or converted",
+    )
+    return Looking(
+        levels if len(levels) > 1 else levels[0],
+        _model(source, model),
+        axes=source["axes"],
+        display=display_from_json(source["display"]),
+        closer=source.get("closer", True),
+    )
+
+
+def _shapes(shapes: Sequence[Sequence[int]]) -> str:
+    """Return the shapes of an image's levels as a person writes them."""
+    return ", ".join(str(tuple(shape)) for shape in shapes)
+
+
+def _model(
+    source: Mapping[str, Any], given: str | PathLike[str] | ModelSpec | Segmenter | None
+) -> str | PathLike[str] | ModelSpec | Segmenter:
+    """Return the model of a source, or the given one; refuse another file of the same name."""
+    fail_if(
+        given is None and "model" not in source,
+        "the name or file of the model that was used",
+        "a record without one",
+        "pass it, as replay(layer, image, model=…)",
+    )
+    if given is None:
+        spec = ModelSpec(**source["model"])
+        known = model_hash(spec)
+        fail_if(
+            known is not None and source.get("sha256") not in (None, known),
+            f"the model {spec.model} with SHA-256 {source.get('sha256')}",
+            f"a file with {known}",
+            "get the file that was used, or pass model= to use this one all the same",
+        )
+        return spec
+    used = getattr(given, "spec", given)
+    if isinstance(used, str):
+        used = ModelSpec(model=used)
+    if isinstance(used, ModelSpec) and source.get("sha256") not in (None, model_hash(used)):
+        warnings.warn(
+            f"The labels were made with another model than {used.model}: "
+            "other objects may be found.",
+            stacklevel=4,
+        )
+    return given
+
+
+def _says_nothing(step: Mapping[str, Any]) -> bool:
+    """Whether a step did nothing but move prompts."""
+    return bool(step["do"] == "together" and not step["steps"])
