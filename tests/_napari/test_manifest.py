@@ -14,10 +14,11 @@ def test_the_manifest_is_valid_and_every_name_in_it_is_there():
     MANIFEST.validate_imports()
 
 
-def test_the_widget_opens_from_the_plugins_menu(viewer, plane):
+def test_the_widget_opens_from_the_plugins_menu(viewer, plane, qtbot):
     image = viewer.add_image(plane)
     _, widget = viewer.window.add_plugin_dock_widget("napari-fastsam", "Segment")
     assert widget.image.value is image
+    qtbot.waitUntil(lambda: not widget.busy, timeout=30_000)  # it looks at the image at once
 
 
 @pytest.mark.parametrize("menu", ["napari/layers/segment", "napari/plugins"])

@@ -75,7 +75,7 @@ def test_controls_and_preferences_have_the_same_limits(form):
 def test_controls_and_preferences_have_the_same_choices(form):
     started = form()
     for path, declared in PROPERTIES.items():
-        if declared.enum and path != "dock.tab":
+        if declared.enum:
             box = kept(started, path).control
             assert {box.get_choice(text) for text in declared.enum} == set(box.choices), path
             assert len(box.choices) == len(declared.enum), path
@@ -90,7 +90,7 @@ def test_controls_and_preferences_have_the_same_choices(form):
         "network: {cache_mb: plenty}",
         "everything: {confidence: 3}",
         "cleanup: {opening: -1}",
-        "dock: {tab: nowhere}",
+        "dock: {settings: perhaps}",
         "nonsense: {no: thing}",
         "not: [valid: yaml",
     ],
@@ -136,10 +136,10 @@ def test_changes_in_the_preferences_show_in_every_dock(form):
 def test_restoring_the_defaults_shows_in_the_dock(form):
     dock = form()
     dock.cleanup.opening.value = 3
-    dock.current_tab = "stack"
+    dock.settings.native.expand()
     napari.settings.get_plugin_settings(PLUGIN).reset()
     assert dock.cleanup.opening.value == 0
-    assert dock.current_tab == "click"
+    assert not dock.settings.native.value
 
 
 def test_a_dock_keeps_its_own_values_and_the_last_change_is_remembered(form):

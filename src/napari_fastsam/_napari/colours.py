@@ -9,8 +9,9 @@ from napari.layers import Image
 from psygnal import Signal
 
 from napari_fastsam._napari import words
+from napari_fastsam._napari.folds import Fold
 from napari_fastsam._napari.layer_boxes import FollowingBox, layers_of
-from napari_fastsam._napari.rows import Fold, form
+from napari_fastsam._napari.rows import form
 
 if TYPE_CHECKING:
     from magicgui.widgets import ComboBox

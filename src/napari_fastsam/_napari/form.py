@@ -13,8 +13,9 @@ from napari_fastsam._napari.layer_boxes import LayerBox, layers_of
 from napari_fastsam._napari.models import ModelBox
 from napari_fastsam._napari.pages import ClickPage, EverythingPage, StackPage
 from napari_fastsam._napari.panels import CleanupPanel, SettingsPanel
-from napari_fastsam._napari.preferences import Kept, Preferences, by_text, by_value
+from napari_fastsam._napari.preferences import Preferences
 from napari_fastsam._napari.prompt_layers import next_polarity, set_polarity
+from napari_fastsam._napari.remembered import remembered
 from napari_fastsam._napari.rows import SmallPrint, form, scrolling, set_row_visible, side_by_side
 from napari_fastsam._napari.status import StatusPanel
 from napari_fastsam._napari.tabs import TabName, Tabs
@@ -42,7 +43,7 @@ class Form(Container[Any]):
         super().__init__(labels=False)
         self.margins = (0, 0, 0, 0)
         self.native.layout().addWidget(scrolling(self._parts()))
-        self.preferences = Preferences(self._kept())
+        self.preferences = Preferences(remembered(self))
         self.native.destroyed.connect(self.preferences.close)
         self._follow_viewer()
 
@@ -190,31 +191,6 @@ class Form(Container[Any]):
             self.colours.native,
             self.settings.native,
         ]
-
-    def _kept(self) -> dict[str, Kept]:
-        """Return what is remembered, by its section and name in the manifest."""
-        settings, cleanup = self.settings, self.cleanup
-        return {
-            "network.model": Kept(self.model, lambda: self.model.value, self.model.choose),
-            "network.device": by_text(settings.device),
-            "network.image_size": by_text(settings.image_size),
-            "network.contrast": by_text(settings.contrast),
-            "network.closer": by_value(settings.closer),
-            "network.prefetch": by_value(settings.prefetch),
-            "network.cache_mb": by_value(settings.cache_mb),
-            "labels.existing": by_text(settings.existing),
-            "labels.grouping": by_text(self.grouping),
-            "labels.linked": by_value(self.linked),
-            "everything.confidence": by_value(self.confidence),
-            "everything.min_area": by_value(self.min_area),
-            "everything.max_area": by_value(self.max_area),
-            "everything.preview": by_value(self.everything_preview),
-            **{f"cleanup.{name}": by_value(step) for name, step in cleanup.steps.items()},
-            "cleanup.preview": by_value(cleanup.preview),
-            "dock.cleanup": by_value(cleanup.native),
-            "dock.colours": by_value(self.colours.native),
-            "dock.settings": by_value(settings.native),
-        }
 
     def _follow_viewer(self) -> None:
         """Keep to the viewer's layers, starting with the image that is selected there."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox
 
+from napari_fastsam._napari.preview_layer import is_preview
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -88,9 +90,4 @@ class LayerBox(FollowingBox):
 
 def layers_of(viewer: ViewerModel, kind: type[Layer]) -> list[Layer]:
     """Return the viewer's layers of a kind, the previews of this plugin left out."""
-    return [layer for layer in viewer.layers if type(layer) is kind and not _is_preview(layer)]
-
-
-def _is_preview(layer: Layer) -> bool:
-    """Whether a layer only shows what a dock has to say, and is not to be read or written."""
-    return bool(layer.metadata.get("napari-fastsam preview", False))
+    return [layer for layer in viewer.layers if type(layer) is kind and not is_preview(layer)]

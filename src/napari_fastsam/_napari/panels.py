@@ -10,7 +10,8 @@ from psygnal import Signal
 
 from napari_fastsam._napari import words
 from napari_fastsam._napari.areas import LARGEST
-from napari_fastsam._napari.rows import Fold, form
+from napari_fastsam._napari.folds import Fold
+from napari_fastsam._napari.rows import form
 from napari_fastsam.cleanup import Cleanup
 
 if TYPE_CHECKING:
