@@ -5,6 +5,8 @@ import pytest
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_fastsam import Cleanup, Display, ModelSpec, segment_layers
+from napari_fastsam._napari.layers import read_prompts
+from napari_fastsam._napari.views import View, layout
 
 from .conftest import CENTRES, OBJECTS
 
@@ -175,10 +177,64 @@ def test_cleanup_tidies_new_objects(plane, blobs):
     assert sorted(drawn(layer.data).values()) == [2, 3]
 
 
-def test_prompts_outside_the_image_are_told(plane, blobs):
-    points = Points([CENTRES[1], (500, 500)])
-    with pytest.warns(UserWarning, match="1 lay outside the image"):
-        segment_layers(Image(plane, contrast_limits=(0, 255)), points=points, model=blobs)
+def test_prompts_that_come_to_nothing_are_told_with_the_reason(plane, blobs):
+    points = Points([CENTRES[1], (500, 500), (0, 0)])
+    shapes = Shapes([np.array([(3.2, 3), (3.2, 9), (3.2, 9), (3.2, 3)])], shape_type="polygon")
+    told = "1 found no object, and 1 lies outside the image and 1 covers no pixel"
+    with pytest.warns(UserWarning, match=told):
+        segment_layers(
+            Image(plane, contrast_limits=(0, 255)), points=points, shapes=shapes, model=blobs
+        )
+
+
+def test_layers_are_shown_to_the_network_as_colours(plane, blobs):
+    dark = Image(np.zeros_like(plane), contrast_limits=(0, 255))
+    bright = Image(plane, contrast_limits=(0, 255))
+    assert not segment_layers(bright, colours=(dark, bright), model=blobs).data.any()
+    assert len(drawn(segment_layers(dark, colours=(bright, dark), model=blobs).data)) == 3
+
+
+@pytest.mark.parametrize(
+    ("axis", "shape"), [(0, (4, 60, 80)), (1, (4, 1, 60, 80))], ids=["first", "second"]
+)
+def test_channels_have_the_same_labels(axis, shape, stack, blobs):
+    channels = np.stack([np.zeros_like(stack), stack], axis=axis)
+    image = Image(channels, contrast_limits=(0, 255), scale=(2, 3, 1, 1))
+    points = Points([(2, *CENTRES[1])], scale=(3 if axis == 0 else 2, 1, 1))
+    wide = Points(np.insert(points.data, axis, 1, axis=1), scale=image.scale)
+    prompts = [wide] if axis else [wide, points]
+    for drawn_points in prompts:
+        layer = segment_layers(
+            image, channel_axis=axis, channels=(1, 0), points=drawn_points, model=blobs
+        )
+        assert layer.data.shape == shape
+        assert drawn(layer.data[2].reshape(60, 80)) == {1: 1}
+    linked = segment_layers(image, channel_axis=axis, channels=(1,), model=blobs, link=True)
+    assert len(np.unique(linked.data[2:, ..., CENTRES[2][0], CENTRES[2][1]])) == 1
+
+
+def test_a_plane_with_channels_is_named_by_the_axes_that_are_stepped_through(stack, blobs):
+    image = Image(np.stack([stack, stack], axis=1), contrast_limits=(0, 255))
+    layer = segment_layers(image, channel_axis=1, plane=2, model=blobs)
+    assert np.flatnonzero(layer.data.any((1, 2, 3))).tolist() == [2]
+
+
+@pytest.mark.parametrize("contrast", ["percentiles", (1, 99)])
+def test_contrast_may_be_percentiles(contrast, plane, blobs):
+    image = Image(plane.astype(np.uint16) + 1000, contrast_limits=(0, 60000))
+    assert not segment_layers(image, model=blobs).data.any()
+    assert len(drawn(segment_layers(image, contrast=contrast, model=blobs).data)) == 3
+
+
+def test_points_elsewhere_on_an_axis_that_the_image_lacks_are_left_out(plane):
+    points = Points([(0, *CENTRES[1]), (3, *CENTRES[2])])
+    image = Image(plane)
+    view = View(layout(image), (), (3.0, 0.0, 0.0))
+    found = read_prompts(image, view.axes, points=points, view=view)
+    np.testing.assert_array_equal(found.planes[()].points, [CENTRES[2]])
+    assert found.left_out == 0
+    everywhere = read_prompts(image, view.axes, points=points)
+    assert len(everywhere.planes[()].points) == 2
 
 
 def test_a_model_can_be_a_name_or_a_path(plane):

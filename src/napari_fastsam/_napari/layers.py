@@ -15,16 +15,18 @@ from napari_fastsam._napari.drawn import (
 )
 from napari_fastsam._napari.labels import Existing, LabelWriter, check_labels, labels_like
 from napari_fastsam._napari.source import Source, source_of
-from napari_fastsam._napari.views import View, carry, layout
+from napari_fastsam._napari.views import View, carry, in_view
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.pipeline import Request, run
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Sequence
     from os import PathLike
 
     from napari.layers import Image, Labels, Points, Shapes
 
+    from napari_fastsam._napari.grid import Placed
+    from napari_fastsam._napari.source import Contrast
     from napari_fastsam.pipeline import Index, PlaneResult
     from napari_fastsam.planes import Display, PlaneAxes
     from napari_fastsam.segmenter import ModelSpec, Segmenter
@@ -43,17 +45,21 @@ def segment_layers(
     existing: Existing = "keep",
     link: bool = False,
     display: Display | None = None,
+    colours: Sequence[Image | None] = (),
+    channel_axis: int | None = None,
+    channels: Sequence[int] | None = None,
+    contrast: Contrast = "shown",
 ) -> Labels:
     """Segment an image layer as the dock widget does, without a viewer.
 
     Parameters
     ----------
     image
-        Its last two axes are the planes; all others are stepped through.
+        Its last two axes are the planes; all others, but a `channel_axis`, are stepped through.
     points
         Each that is shown asks for its own object. The feature ``polarity`` (``"+"`` or ``"-"``)
         makes a point negative, and points with the same value of the feature ``group`` ask for
-        one object.
+        one object. Axes that the image lacks are left out.
     shapes
         Upright rectangles are boxes; other rectangles, ellipses and polygons are rough masks; paths
         and lines are scribbles.
@@ -73,18 +79,28 @@ def segment_layers(
     link
         Give an object one label through the last of the stepped axes.
     display
-        How intensities become what the network sees; ``None`` takes the layer's contrast limits
-        and gamma.
+        How intensities become what the network sees, in place of `contrast`.
+    colours
+        Up to three layers with the pixels of `image`, to be shown to the network as red, green and
+        blue in its place; ``None`` for a colour without a layer.
+    channel_axis, channels
+        The axis of `image` that holds channels, if one does, and up to three positions on it to be
+        shown as red, green and blue; ``None`` takes the first ones.
+    contrast
+        ``"shown"`` takes contrast limits and gamma as each layer has them, ``"percentiles"`` robust
+        percentiles of each plane and channel, ``(low, high)`` these percentiles.
 
     Returns
     -------
     Labels
-        `labels`, or a new layer with the image's transform. Each plane is one undo step.
+        `labels`, or a new layer with the image's transform. Each plane is one undo step. All
+        channels have the same labels: a first `channel_axis` is left out of them, another one has
+        one position.
 
     Raises
     ------
-    ValueError
-        If the layers do not fit each other.
+    ValueError, TypeError
+        If the layers do not fit each other, or what is in them cannot be shown.
 
     Examples
     --------
@@ -95,17 +111,22 @@ def segment_layers(
     >>> fs.segment_layers(image, points=Points([(126, 103)]), model="starter").data.max()
     np.uint32(1)
     """
-    axes = layout(image)
-    view = None if plane is None else View(axes, _index(plane))
+    source = source_of(
+        image,
+        colours=colours,
+        channel_axis=channel_axis,
+        channels=channels,
+        contrast=contrast,
+    )
+    view = None if plane is None else View(source.axes, _index(plane, source.axes))
     if labels is None:
-        labels = labels_like(image, axes)
-    check_labels(labels, image, axes)
+        labels = labels_like(image, source.axes, source.grid)
+    check_labels(labels, source.grid, source.axes)
     found = None
     if points is not None or shapes is not None:
-        found = read_prompts(image, axes, points=points, shapes=shapes, view=view)
+        found = read_prompts(source.grid, source.axes, points=points, shapes=shapes, view=view)
     request = make_request(
-        image,
-        axes,
+        source,
         prompts=found,
         view=view,
         display=display,
@@ -121,14 +142,14 @@ def segment_layers(
             unanswered += count_unanswered(result)
     finally:
         writer.close()
-    left_out = 0 if found is None else found.left_out
+    left_out = "" if found is None else found.reasons.words()
     if unanswered or left_out:
         warnings.warn(_shortfall(unanswered, left_out), stacklevel=2)
     return labels
 
 
 def read_prompts(
-    image: Image,
+    image: Placed,
     axes: PlaneAxes,
     *,
     points: Points | None = None,
@@ -146,7 +167,9 @@ def read_prompts(
     points, shapes
         See `segment_layers`.
     view
-        The plane that layers with fewer axes than the image speak of.
+        The plane that layers with fewer axes than the image speak of. Of layers with more axes,
+        what lies elsewhere than the sliders on an axis that the image lacks is left out: it is not
+        shown over the image.
 
     Raises
     ------
@@ -155,7 +178,7 @@ def read_prompts(
     """
     asked: dict[str, Any] = {}
     if points is not None:
-        shown = np.asarray(points.shown, bool)
+        shown = np.asarray(points.shown, bool) & in_view(points.data, points, image, view)
         features = points.features[shown]
         asked["points"] = carry(points.data[shown], points, image, view)
         if "polarity" in features:
@@ -166,6 +189,7 @@ def read_prompts(
         asked["shapes"] = [
             (kind, carry(vertices, shapes, image, view))
             for kind, vertices in zip(shapes.shape_type, shapes.data, strict=True)
+            if in_view(vertices, shapes, image, view).all()
         ]
     return prompts_by_plane(axes, **asked)
 
@@ -204,6 +228,7 @@ def make_request(
         source = source_of(source)
     return Request(
         data=source.data,
+        levels=source.levels,
         axes=axes or source.axes,
         indices=None if view is None else (view.index,),
         prompts=None if prompts is None else prompts.planes,
@@ -226,16 +251,17 @@ def count_unanswered(result: PlaneResult) -> int:
     return 0 if result.selection is None else len(result.selection.unanswered)
 
 
-def _index(plane: int | tuple[int, ...]) -> Index:
-    """Return the position of a plane as a tuple of integers."""
-    return tuple(int(at) for at in np.atleast_1d(plane))
+def _index(plane: int | tuple[int, ...], axes: PlaneAxes) -> Index:
+    """Return the position of a plane as a tuple, on axes with one position as well."""
+    index = [int(at) for at in np.atleast_1d(plane)]
+    sizes = [axes.shape[axis] for axis in axes.steps]
+    if len(index) == sum(size > 1 for size in sizes) < len(sizes):
+        given = iter(index)
+        index = [next(given) if size > 1 else 0 for size in sizes]
+    return tuple(index)
 
 
-def _shortfall(unanswered: int, left_out: int) -> str:
+def _shortfall(unanswered: int, left_out: str) -> str:
     """Say which prompts came to nothing, and what to do."""
-    parts = []
-    if unanswered:
-        parts.append(f"{unanswered} found no object")
-    if left_out:
-        parts.append(f"{left_out} lay outside the image, across planes or on no pixel")
-    return f"Of the prompts, {' and '.join(parts)}. Move them onto objects."
+    parts = [f"{unanswered} found no object"] * (unanswered > 0) + [left_out] * (left_out != "")
+    return f"Of the prompts, {', and '.join(parts)}. Move them onto objects."

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from napari.components import Dims
     from napari.layers import Image
 
-    from napari_fastsam._napari.grid import Placed
-
 Contrast = Literal["shown", "percentiles"] | tuple[float, float]
 """What is black and what is white: the layer's contrast limits and gamma, robust percentiles of
 each plane, or these percentiles of each plane."""
@@ -68,7 +66,7 @@ class Source:
     """
 
     image: Image
-    grid: Placed
+    grid: Grid | Image
     data: Any
     levels: tuple[Any, ...]
     axes: PlaneAxes
@@ -261,7 +259,7 @@ def _composed(
     displayed: Sequence[int],
     *,
     image: Image,
-    grid: Placed,
+    grid: Grid | Image,
     display: Display,
     layers: tuple[Image, ...],
     chosen: Hashable,
