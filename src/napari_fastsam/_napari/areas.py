@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 
-from magicgui.widgets import SpinBox
 from psygnal import Signal
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QAbstractSpinBox
+from qtpy.QtWidgets import QSpinBox
 from superqt import QDoubleRangeSlider
 
 from napari_fastsam._napari import words
@@ -46,14 +45,42 @@ def areas(low: float, high: float, span: tuple[int, int]) -> tuple[int, int]:
     )
 
 
+class AreaBox:
+    """A box to type an area in pixels, or to step through; 0 is shown as no limit."""
+
+    changed = Signal(int)
+
+    def __init__(self, label: str, tooltip: str) -> None:
+        self.label, self.tooltip = label, tooltip
+        self.min, self.max = 0, LARGEST
+        self.native = QSpinBox()
+        self.native.setRange(self.min, self.max)
+        self.native.setSpecialValueText(words.NO_LIMIT)
+        self.native.setSuffix(" px")
+        self.native.setToolTip(tooltip)
+        self.native.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.native.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+        self.native.setStepType(QSpinBox.StepType.AdaptiveDecimalStepType)
+        self.native.valueChanged.connect(self.changed.emit)
+
+    @property
+    def value(self) -> int:
+        """The area in pixels."""
+        return int(self.native.value())
+
+    @value.setter
+    def value(self, area: int) -> None:
+        self.native.setValue(area)
+
+
 class AreaRange:
     """A least and a largest area as numbers, and a slider over both."""
 
     changed = Signal()
 
     def __init__(self) -> None:
-        self.min_area = _area_box("Area", "Leaves out objects of fewer pixels. 0: no limit.")
-        self.max_area = _area_box("to", "Leaves out objects of more pixels. 0: no limit.")
+        self.min_area = AreaBox("Area", "Leaves out objects of fewer pixels. 0: no limit.")
+        self.max_area = AreaBox("to", "Leaves out objects of more pixels. 0: no limit.")
         for box in (self.min_area, self.max_area):
             box.changed.connect(self._typed)
         self.slider = QDoubleRangeSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
@@ -98,13 +125,3 @@ def _position(area: int, span: tuple[int, int]) -> float:
 def _area(position: float, span: tuple[int, int]) -> float:
     low, high = map(math.log, span)
     return math.exp(low + position * (high - low))
-
-
-def _area_box(label: str, tooltip: str) -> SpinBox:
-    """Return a box to type an area in pixels, in which 0 is shown as no limit."""
-    box = SpinBox(label=label, min=0, max=LARGEST, value=0, tooltip=tooltip)
-    native = box.native
-    native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    native.setSpecialValueText(words.NO_LIMIT)
-    native.setAlignment(Qt.AlignmentFlag.AlignCenter)
-    return box

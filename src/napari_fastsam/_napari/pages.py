@@ -101,7 +101,7 @@ class EverythingPage:
                 self.confidence,
                 (self.areas.min_area, self.areas.max_area),
                 self.areas.slider,
-                side_by_side([self.preview, self.count], even=True),
+                side_by_side([self.count, self.preview]),
                 self.everything_button,
                 SmallPrint(words.EVERYTHING_KEYS),
             ],

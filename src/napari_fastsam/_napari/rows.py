@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from magicgui.widgets.bases import ValueWidget
 
-    Part = ValueWidget[Any] | QWidget
+    from napari_fastsam._napari.areas import AreaBox
+
+    Part = ValueWidget[Any] | AreaBox | QWidget
     Row = str | Part | tuple[Part, ...]
 
 _SHORTEST_TEXT = 6  # characters that a combo box shows at least, so that long names fit any dock
@@ -117,8 +119,9 @@ def stacked(
     return widget
 
 
-def side_by_side(parts: Sequence[Part], *, even: bool = False) -> QWidget:
-    """Return parts beside each other: the first one as wide as there is room, or all alike."""
+def side_by_side(parts: Sequence[Part]) -> QWidget:
+    """Return parts beside each other: alike ones share the room, else the first takes the rest."""
+    even = len({type(part) for part in parts}) == 1
     widget = QWidget()
     row = QHBoxLayout(widget)
     row.setContentsMargins(0, 0, 0, 0)

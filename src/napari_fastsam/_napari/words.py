@@ -21,8 +21,9 @@ NOTHING_DRAWN = (
 )
 
 CLICK_KEYS = (
-    "<b>Hover</b> shows, <b>click</b> takes. <b>Shift</b>+click: not this. <b>Ctrl</b>+click gives "
-    "back. <b>Drag</b> a box. <b>Tab</b>: the next one under the cursor. <b>N</b>: next object."
+    "<b>Hover</b> shows, <b>click</b> takes, <b>Ctrl</b>+click gives back. <b>Shift</b>+click: not "
+    "this. <b>Drag</b> a box. <b>Tab</b> or <b>Shift</b>+wheel: part, object, cluster. <b>N</b>: "
+    "next object. <b>Space</b>: move about."
 )
 """What clicks and keys do while *Click on objects* is on."""
 
