@@ -72,6 +72,7 @@ class Planning(Stepwise):
         *,
         exactly: bool = False,
         windows: Sequence[Window] = (),
+        frame: int | None = None,
     ) -> Planned:
         """Work out how an (H, W) label image gets onto a plane; from any thread.
 
@@ -90,14 +91,18 @@ class Planning(Stepwise):
             Whether just the labels in `numbers` come.
         windows
             Where the plane was looked at closer for that, for the record.
+        frame
+            Which of the canvases the plane is on; ``None`` for the one that is shown.
         """
         reserve = None if exactly else self.reserve
-        return replace(self._plan(plane, found, existing, reserve, numbers), windows=tuple(windows))
+        planned = self._plan(plane, found, existing, reserve, numbers, frame)
+        return replace(planned, windows=tuple(windows))
 
     def plan_clean(self, cleanup: Cleanup, plane: Index) -> Planned:
         """Work out what tidying does to a plane; from any thread."""
-        before = self.canvas.read(plane)
-        return _planned(plane, before, Placed(clean(before, cleanup), {}, 0), self._frame)
+        frame = self.frame
+        before = self.canvases[frame].read(plane)
+        return _planned(plane, before, Placed(clean(before, cleanup), {}, 0), frame)
 
     def clean(self, cleanup: Cleanup, *, plane: Index = ()) -> None:
         """Tidy the labels of a plane, as one step."""
@@ -166,11 +171,13 @@ class Planning(Stepwise):
         existing: Existing,
         reserve: Callable[[int], int] | None,
         numbers: dict[int, int] | None = None,
+        frame: int | None = None,
     ) -> Planned:
         """Work out how an (H, W) label image gets onto a plane."""
-        before = self.canvas.read(plane)
+        frame = self.frame if frame is None else frame
+        before = self.canvases[frame].read(plane)
         placed = plan_plane(before, found, existing, reserve, numbers)
-        return _planned(plane, before, placed, self._frame)
+        return _planned(plane, before, placed, frame)
 
 
 def note_plane(step: Step, planned: Planned, other: Edit | None) -> None:

@@ -97,6 +97,11 @@ class Stepwise:
             self.canvases.append(canvas)
 
     @property
+    def frame(self) -> int:
+        """Which of the canvases that is."""
+        return self._frame
+
+    @property
     def next_label(self) -> int:
         """The number that the next object gets."""
         return self._next

@@ -69,8 +69,6 @@ class ClickTool:
         self._unbind = bound(
             layer,
             {
-                "Tab": lambda: target.turn(1),
-                "Shift-Tab": lambda: target.turn(-1),
                 "N": target.finish,
                 "Control-Z": target.undo,
                 "Control-Shift-Z": target.redo,

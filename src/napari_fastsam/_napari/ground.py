@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam._napari.source import Source
     from napari_fastsam._napari.worker import Ending
+    from napari_fastsam.closer import Seen
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
 
@@ -123,10 +124,12 @@ class Looks:
 
     def candidates(self, index: Index) -> Instances | None:
         """Return what was found on a plane, or None as long as it was not looked at."""
-        if self.sight is None:
-            return None
-        seen = self.cache.get((*self._key(), index))
+        seen = self.seen(index)
         return None if seen is None else seen.candidates
+
+    def seen(self, index: Index) -> Seen | None:
+        """Return what is known of a plane, where it was looked at closer too."""
+        return None if self.sight is None else self.cache.get((*self._key(), index))
 
     def want(self, index: Index) -> None:
         """Have a plane looked at that prompts wait for."""

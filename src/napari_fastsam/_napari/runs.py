@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._napari.words import Tally
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.sifting import Sieve
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending
+    from napari_fastsam.closer import Window
     from napari_fastsam.history import Step
     from napari_fastsam.instances import Instances
-    from napari_fastsam.labelling import Planned
     from napari_fastsam.pipeline import Index
     from napari_fastsam.placing import Existing
+    from napari_fastsam.planes import PlaneAxes
+    from napari_fastsam.plans import Planned
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,14 +61,15 @@ class Run:
         Who answers.
     cleanup, existing
         How objects are tidied, and what becomes of those that are in the labels already.
-    layers
-        The image layers that are read.
-    work
-        The labels that are written to, None until there is something to write.
+    axes, layers
+        How the image falls into planes, and the layers that are read.
     make
-        Makes them.
+        Makes labels to write to.
     tally
         What has been done so far.
+    work, frame
+        The labels that are written to, None until there is something to write, and which of their
+        canvases.
     step
         The step that all planes are a part of.
     numbers
@@ -77,12 +80,19 @@ class Run:
     model: KeptModel
     cleanup: Cleanup
     existing: Existing
+    axes: PlaneAxes
     layers: tuple[Layer, ...]
-    work: Work | None
     make: Callable[[], Work | None]
     tally: Tally = field(default_factory=Tally)
+    work: Work | None = None
+    frame: int = 0
     step: Step | None = None
     numbers: dict[int, int] = field(default_factory=dict)
+
+    def write_to(self, work: Work | None) -> None:
+        """Write to these labels, on planes along the axes of the run; in the main thread."""
+        self.frame = 0 if work is None else work.frame(self.axes)
+        self.work = work
 
     @property
     def planes(self) -> int:
@@ -94,14 +104,16 @@ class Run:
 class Found:
     """What was found on a plane: its labels, and how they get into the layer where that is known.
 
-    `unanswered` counts prompts, and `seconds` is how long the network took.
+    `unanswered` counts prompts, `seconds` is how long the network took, and `windows` are where the
+    plane was looked at closer.
     """
 
     index: Index
     labels: NDArray[Any]
-    planned: Planned | None
+    planned: Planned | None = None
     unanswered: int = 0
     seconds: float = 0.0
+    windows: tuple[Window, ...] = ()
 
 
 class Runs:
@@ -147,7 +159,7 @@ class Runs:
             job.cancelled.set()
             return
         if run.work is None and found.labels.any():
-            run.work = run.make()
+            run.write_to(run.make())
         if run.work is not None:
             planned = found.planned
             brush = run.work.canvas.brush
@@ -157,7 +169,7 @@ class Runs:
                 run.work.about_to_number()
                 for label in () if planned is None else planned.numbers:
                     run.numbers.pop(label, None)
-                planned = _plan(run, run.work, found.index, found.labels)
+                planned = _plan(run, run.work, found)
             self._write(run, run.work, planned)
         run.tally.planes += 1
         run.tally.unanswered += found.unanswered
@@ -180,8 +192,6 @@ class Runs:
             return
         if run.step is None:
             run.step = work.labelling.begin(record_of(run, run.asked))
-        run.step.record["planes"].append(list(planned.edit.index))
-        run.step.record["numbers"].append([list(pair) for pair in planned.numbers.items()])
         work.labelling.write(planned, step=run.step)
 
 
@@ -201,7 +211,6 @@ def record_of(run: Run, request: Request) -> dict[str, Any]:
     return plain(
         do="run",
         planes=[],
-        numbers=[],
         prompts=asking,
         confidence=request.confidence,
         min_area=request.min_area,
@@ -212,11 +221,13 @@ def record_of(run: Run, request: Request) -> dict[str, Any]:
     )
 
 
-def _plan(run: Run, work: Work, index: Index, labels: NDArray[Any]) -> Planned:
+def _plan(run: Run, work: Work, found: Found) -> Planned:
     """Work out how a plane's objects get into the labels; from any thread."""
     each = isinstance(run.asked, Everything) or counts_on_each_plane(run.asked)
     numbers = {} if each else run.numbers
-    return work.labelling.plan(index, labels, run.existing, numbers)
+    return work.labelling.plan(
+        found.index, found.labels, run.existing, numbers, windows=found.windows, frame=run.frame
+    )
 
 
 def _work(
@@ -227,14 +238,20 @@ def _work(
     job.doing, job.progress = "Segmenting", (0, total if total > 1 else 0)
     if isinstance(what, Everything):
         labels = clean(what.objects.to_labels(), asked.cleanup)
-        planned = None if asked.work is None else _plan(asked, asked.work, what.index, labels)
-        yield Found(what.index, labels, planned)
+        yield _planned(asked, Found(what.index, labels))
         return
     for done, result in enumerate(run(what, asked.model, cache=cache, cancelled=cancelled), 1):
-        planned = None
-        if asked.work is not None:
-            planned = _plan(asked, asked.work, result.index, result.labels)
-        unanswered = 0 if result.selection is None else len(result.selection.unanswered)
-        seconds = asked.model.take_seconds()
-        yield Found(result.index, result.labels, planned, unanswered, seconds)
+        found = Found(
+            result.index,
+            result.labels,
+            unanswered=0 if result.selection is None else len(result.selection.unanswered),
+            seconds=asked.model.take_seconds(),
+            windows=result.windows,
+        )
+        yield _planned(asked, found)
         job.progress = (done, total if total > 1 else 0)
+
+
+def _planned(run: Run, found: Found) -> Found:
+    """Add how a plane gets into the labels, if there are any yet."""
+    return found if run.work is None else replace(found, planned=_plan(run, run.work, found))

@@ -9,9 +9,10 @@ from napari_fastsam._napari.ground import Looks, Sight
 from napari_fastsam._napari.labels import check_labels, labels_like
 from napari_fastsam._napari.work import Work
 from napari_fastsam._napari.worker import KeptModel
+from napari_fastsam.closer import Seen
 from napari_fastsam.instances import Instances
 from napari_fastsam.pipeline import CandidateCache
-from napari_fastsam.replay import source_record
+from napari_fastsam.replaying import source_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -198,11 +199,11 @@ class Scene:
             work.close()
         self._works.clear()
 
-    def _known(self, index: Index, _: Prompts) -> Instances:
-        """Return what was found on a plane; no objects as long as it was not looked at."""
+    def _known(self, index: Index, _: Prompts) -> Seen:
+        """Return what is known of a plane; no objects as long as it was not looked at."""
         assert self.source is not None
-        found = self.candidates(index)
-        return Instances.empty(self.source.axes.plane_shape) if found is None else found
+        seen = self.looks.seen(index)
+        return Seen(Instances.empty(self.source.axes.plane_shape), 0) if seen is None else seen
 
     def _add_labels(self, source: Source) -> Labels:
         """Put a new Labels layer just above the image; the selection stays."""

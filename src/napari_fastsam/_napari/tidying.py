@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending
     from napari_fastsam.cleanup import Cleanup
-    from napari_fastsam.labelling import Planned
     from napari_fastsam.pipeline import Index
+    from napari_fastsam.plans import Planned
 
 
 class Tidying:

@@ -16,7 +16,7 @@ from napari_fastsam._napari.prompt_layers import points_layer, shapes_layer
 from napari_fastsam._napari.runs import Everything
 from napari_fastsam._napari.status import on_orphaned
 from napari_fastsam._napari.wiring import Wired
-from napari_fastsam.replay import as_script
+from napari_fastsam.replaying import as_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_fastsam._napari.layer_boxes import LayerBox
-    from napari_fastsam.labelling import Planned
+    from napari_fastsam.plans import Planned
     from napari_fastsam.segmenter import Segmenter
 
 

@@ -19,6 +19,7 @@ from napari_fastsam._napari.runs import Everything, Found, Run, Runs
 from napari_fastsam._napari.scene import Scene
 from napari_fastsam._napari.sifting import Sieve, Sifting
 from napari_fastsam._napari.source import source_in_view
+from napari_fastsam._napari.tab_key import TabKey
 from napari_fastsam._napari.tidying import Tidying
 from napari_fastsam._napari.watching import Watching
 from napari_fastsam.segmenter import ModelSpec
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending, Job
     from napari_fastsam.cleanup import Cleanup
-    from napari_fastsam.labelling import Planned
     from napari_fastsam.pipeline import Index, Request
     from napari_fastsam.placing import Existing
+    from napari_fastsam.plans import Planned
     from napari_fastsam.segmenter import Segmenter
 
 EXPECTED_ERRORS = (ValueError, TypeError, OSError)
@@ -80,7 +81,8 @@ class Wired(Form):
         self._when_seen: Callable[[], None] | None = None
         self._confirmed: set[str] = set()
         self._follow_controls()
-        self._welcome = _Shown(self.native, self._greet)
+        self._tab = TabKey(self.native, self._turn)
+        self._welcome = _Shown(self.native, self._shown)
 
     @property
     def busy(self) -> bool:
@@ -340,10 +342,11 @@ class Wired(Form):
             model=sight.model,
             cleanup=self.cleanup.cleanup,
             existing=settings.existing,
+            axes=sight.source.axes,
             layers=sight.source.layers,
-            work=self._work(make=make),
             make=lambda: self._work(make=True),
         )
+        run.write_to(self._work(make=make))
         self.scene.looks.paused = True
         self.status.watch(self.runs.start(run))
 
@@ -450,6 +453,17 @@ class Wired(Form):
     def _removed(self, event: Any) -> None:
         """Let go of a layer that left."""
         self.scene.drop(event.value)
+
+    def _shown(self) -> None:
+        """Take part in the window that the dock is seen in."""
+        self._tab.listen(self.native.window())
+        self._greet()
+
+    def _turn(self, steps: int) -> bool:
+        """Go to another answer under the mouse; False while the image takes no clicks."""
+        if self.click_button.value:
+            self.pointing.turn(steps)
+        return bool(self.click_button.value)
 
     def _greet(self) -> None:
         """Be ready for clicks as soon as the dock is seen beside an image."""

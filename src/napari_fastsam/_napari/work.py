@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from napari_fastsam._napari.canvas import LayerCanvas, largest_label
 from napari_fastsam._napari.keys import bound
 from napari_fastsam.labelling import Labelling
-from napari_fastsam.replay import provenance
+from napari_fastsam.replaying import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.layers import Labels
 
+    from napari_fastsam.closer import Seen
     from napari_fastsam.history import History, Step
-    from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
     from napari_fastsam.prompts import Prompts
@@ -47,25 +47,20 @@ class Work:
         self,
         labels: Labels,
         axes: PlaneAxes,
-        candidates: Callable[[Index, Prompts], Instances],
+        candidates: Callable[[Index, Prompts], Seen],
         *,
         changed: Callable[[], None],
         undo: Callable[[], None],
         redo: Callable[[], None],
     ) -> None:
         self.labels = labels
+        self._changed = changed
+        first = largest_label(labels.data) + 1
+        self.labelling = Labelling(LayerCanvas(labels, axes), candidates, first=first)
         self.sources: list[dict[str, Any]] = []
-        self._candidates, self._changed = candidates, changed
-        self._done = self._make(axes)
-        self._turned: Labelling | None = None
         labels.events.paint.connect(self._painted)
         labels.events.data.connect(self._replaced)
         self._keys = bound(labels, {UNDO: undo, REDO: redo})
-
-    @property
-    def labelling(self) -> Labelling:
-        """What is done to the planes that are shown."""
-        return self._done if self._turned is None else self._turned
 
     @property
     def canvas(self) -> LayerCanvas:
@@ -75,15 +70,17 @@ class Work:
         return canvas
 
     def lie(self, axes: PlaneAxes) -> None:
-        """Go on with planes along these axes, as the viewer shows them.
+        """Go on with planes along these axes, as the viewer shows them."""
+        if axes.axes.replace("C", "") != self.canvas.axes.axes:
+            self.labelling.canvas = LayerCanvas(self.labels, axes)
 
-        What was done on planes along other axes can be undone until a step is done on these.
-        """
-        if _letters(axes) == _letters(self.canvas.axes):
-            return
-        done = self._done.canvas
-        assert isinstance(done, LayerCanvas)
-        self._turned = None if _letters(axes) == _letters(done.axes) else self._make(axes)
+    def frame(self, axes: PlaneAxes) -> int:
+        """Return which of the labelling's canvases has planes along these axes."""
+        shown = self.canvas
+        self.lie(axes)
+        frame = self.labelling.frame
+        self.labelling.canvas = shown
+        return frame
 
     def source(self, source: dict[str, Any]) -> None:
         """Say for the record what the next steps choose from."""
@@ -99,9 +96,7 @@ class Work:
 
     def note(self) -> None:
         """Write down in the layer's metadata what was done, after each step."""
-        if self._turned is not None and len(self._turned.history):
-            self._done, self._turned = self._turned, None
-        self.labels.metadata[PROVENANCE] = provenance(self._done, self.sources)
+        self.labels.metadata[PROVENANCE] = provenance(self.labelling, self.sources)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -111,20 +106,16 @@ class Work:
 
     @property
     def history(self) -> History:
-        """The steps that can be undone, along whatever axes they were done."""
-        return self._done.history
+        """The steps that can be undone."""
+        return self.labelling.history
 
     def undo(self) -> Step | None:
         """Take the last step back."""
-        step = self._done.undo()
-        self.note()
-        return step
+        return self.labelling.undo()
 
     def redo(self) -> Step | None:
         """Do the step undone last again."""
-        step = self._done.redo()
-        self.note()
-        return step
+        return self.labelling.redo()
 
     def close(self) -> None:
         """Let go of the layer: its keys undo as napari does."""
@@ -132,26 +123,16 @@ class Work:
         self.labels.events.data.disconnect(self._replaced)
         self._keys()
 
-    def _make(self, axes: PlaneAxes) -> Labelling:
-        """Return the labels as planes along these axes, with nothing done yet."""
-        canvas = LayerCanvas(self.labels, axes)
-        first = largest_label(self.labels.data) + 1
-        return Labelling(canvas, self._candidates, first=first)
-
     def _painted(self, event: Any) -> None:
         """Make a step of what a person has painted."""
-        if not self.canvas.writing:
+        canvases = self.labelling.canvases
+        if not any(isinstance(canvas, LayerCanvas) and canvas.writing for canvas in canvases):
             self.labelling.painted(self.canvas.strokes(event.value))
-            self.note()
             self._changed()
 
     def _replaced(self, _: Any) -> None:
         """Start again from other labels."""
-        self._done, self._turned = self._make(self.canvas.axes), None
+        self.labelling.forget(largest_label(self.labels.data) + 1)
+        self.labelling.canvas = LayerCanvas(self.labels, self.canvas.axes)
         self.labels.metadata.pop(PROVENANCE, None)
         self._changed()
-
-
-def _letters(axes: PlaneAxes) -> str:
-    """Return the axes of labels."""
-    return axes.axes.replace("C", "")
