@@ -6,7 +6,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 from skimage import measure, morphology
 
-from napari_fastsam import Cleanup, clean
+from napari_fastsam import Cleanup, Instances, clean
+from napari_fastsam.cleanup import tidy
 
 label_images = arrays(
     np.uint16, st.tuples(st.integers(1, 14), st.integers(1, 14)), elements=st.integers(0, 4)
@@ -166,3 +167,23 @@ def test_impossible_amounts_are_refused(value):
 def test_what_is_not_a_label_image_is_refused():
     with pytest.raises(ValueError, match="integer labels"):
         clean(np.zeros((3, 3)), Cleanup())
+
+
+@given(label_images, cleanups)
+def test_tidying_an_object_is_cleaning_it_alone(labels, cleanup):
+    found = Instances.from_labels(labels)
+    alone = [clean((labels == n).astype(np.uint8), cleanup) for n in np.unique(labels[labels > 0])]
+    left = [plane for plane in alone if plane.any()]
+    tidied = tidy(found, cleanup)
+    assert len(tidied) == len(left)
+    for one, plane in zip(tidied, left, strict=True):
+        np.testing.assert_array_equal(one.to_labels() > 0, plane > 0)
+
+
+def test_tidied_objects_keep_their_scores():
+    labels = np.zeros((20, 20), int)
+    labels[2, 2], labels[5:15, 5:15] = 1, 2
+    found = Instances.from_labels(labels, scores=[0.25, 0.75])
+    assert tidy(found, Cleanup(min_area=5)).scores.tolist() == [0.75]
+    assert tidy(found, Cleanup()) is found
+    assert len(tidy(found, Cleanup(clear_border=True, min_area=1000))) == 0
