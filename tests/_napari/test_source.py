@@ -5,7 +5,8 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_fastsam import Display
-from napari_fastsam._napari import source as source_module
+from napari_fastsam._napari import shown as shown_module
+from napari_fastsam._napari.labels import labels_like
 from napari_fastsam._napari.source import source_in_view, source_of
 
 RNG = np.random.default_rng(0)
@@ -73,7 +74,7 @@ def test_colour_is_taken_as_it_is(channels):
 def test_complex_images_are_refused_with_what_to_do(monkeypatch):
     image = Image(np.zeros((4, 4)), name="phase")
     # napari itself fails on complex planes, unless they come late or it makes no thumbnail.
-    monkeypatch.setattr(source_module, "pixels", lambda _: np.zeros((4, 4), np.complex64))
+    monkeypatch.setattr(shown_module, "pixels", lambda _: np.zeros((4, 4), np.complex64))
     with pytest.raises(TypeError, match=r"real numbers.*'phase' of complex64.*abs\(layer.data\)"):
         source_of(image)
 
@@ -196,6 +197,37 @@ def test_equal_keys_mean_equal_pixels():
     image.contrast_limits = (0, 255)
     assert len(set(keys)) == len(keys)
     assert source_of(image).key == keys[0]
+
+
+def test_levels_of_a_pyramid_come_with_the_full_resolution():
+    levels = [STACK, STACK[:, ::2, ::2], STACK[:, ::4, ::4]]
+    plain, other = (Image(levels, multiscale=True, contrast_limits=(0, 255)) for _ in range(2))
+    source = source_of(plain)
+    assert source.data is plain.data[0]
+    assert [level.shape for level in source.levels] == [(3, 10, 15), (3, 5, 8)]
+    merged = source_of(plain, colours=(plain, other))
+    assert [level.shape for level in merged.levels] == [(3, 10, 15, 2), (3, 5, 8, 2)]
+    assert source_of(plain, colours=(plain, Image(STACK))).levels == ()
+    channel = source_of(plain, channel_axis=0, channels=(2,))
+    assert [level.shape for level in channel.levels] == [(10, 15, 1), (5, 8, 1)]
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(0, (4, 5, 20, 30)), (1, (5, 4, 20, 30))])
+def test_labels_are_seen_at_every_channel(axis, shape):
+    viewer = ViewerModel()
+    image = viewer.add_image(np.zeros(shape, np.uint8), scale=(2, 3, 1, 1), translate=(7, 8, 9, 1))
+    ranges = viewer.dims.range
+    source = source_of(image, channel_axis=axis)
+    labels = viewer.add_layer(labels_like(image, source.axes, source.grid))
+    assert viewer.dims.range == ranges
+    labels.data[2] = 6
+    for channel in range(4):
+        for step in range(5):
+            index = [step, 3, 3]
+            index.insert(axis, channel)
+            viewer.dims.point = world = image.data_to_world(index)
+            seen = labels.get_value(world, world=True)
+            assert seen == (6 if step == 2 else 0)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (2, 1, 0)])

@@ -1,4 +1,3 @@
-import dask.array as da
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -10,15 +9,12 @@ from napari_fastsam._napari.grid import unit_factors
 from napari_fastsam._napari.views import (
     View,
     carry,
-    display_of,
     displayed_plane,
     in_view,
     layout,
     pixels,
     to_pixel,
-    why_unseen,
 )
-from napari_fastsam.planes import Display
 
 from .transforms import stepped, transforms
 
@@ -158,10 +154,11 @@ def test_the_plane_of_an_image_turned_out_of_the_screen_is_the_one_that_napari_s
     start, stop, _ = viewer.dims.range[0]
     viewer.dims.set_point(0, start + at * (stop - start))
     grey = int(image.thumbnail[16, 16, 0])  # 51 for the first plane, 255 for the last
-    if why_unseen(image, viewer.dims) is None:
+    if grey:
         assert displayed_plane(image, viewer.dims).index == (grey // 51 - 1,)
     else:
-        assert grey == 0
+        with pytest.raises(ValueError, match="move the sliders"):
+            displayed_plane(image, viewer.dims)
 
 
 @pytest.mark.parametrize(
@@ -231,14 +228,6 @@ def test_3d_display_is_refused_with_what_to_do():
         displayed_plane(image, viewer.dims)
 
 
-def test_why_nothing_is_seen_is_told_and_only_then():
-    viewer = ViewerModel()
-    image = viewer.add_image(STACK)
-    assert why_unseen(image, viewer.dims) is None
-    viewer.dims.ndisplay = 3
-    assert "switch to 2D" in why_unseen(image, viewer.dims)
-
-
 def test_view_along_an_axis_that_the_image_lacks_is_refused():
     viewer = ViewerModel()
     viewer.add_image(STACK)
@@ -260,13 +249,3 @@ def test_position_beside_the_image_is_refused():
 def test_pyramid_is_read_at_full_resolution():
     pyramid = [STACK, STACK[:, ::2, ::2]]
     assert pixels(Image(pyramid, multiscale=True)).shape == STACK.shape
-
-
-def test_display_is_what_the_layer_shows():
-    image = Image(da.zeros((30, 40), dtype=np.uint16), contrast_limits=(100, 900), gamma=0.5)
-    assert display_of(image) == Display(contrast_limits=(100.0, 900.0), gamma=0.5)
-
-
-def test_colour_is_displayed_as_it_is():
-    image = Image(np.zeros((30, 40, 3), np.uint8), rgb=True, gamma=0.5)
-    assert display_of(image) == Display()

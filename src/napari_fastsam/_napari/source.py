@@ -7,24 +7,29 @@ either, one plane is read, never a volume.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam._napari.composite import Channel, composites
 from napari_fastsam._napari.grid import Grid
+from napari_fastsam._napari.shown import (
+    check_numbers,
+    check_same_pixels,
+    display_as,
+    pyramid,
+)
 from napari_fastsam._napari.views import (
     View,
     axis_letters,
-    carry,
     displayed_axes,
     layout,
     pixels,
     plane_at,
     to_pixel,
 )
-from napari_fastsam.planes import PERCENTILES, Display, PlaneAxes
+from napari_fastsam.planes import Display, PlaneAxes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -32,11 +37,7 @@ if TYPE_CHECKING:
     from napari.components import Dims
     from napari.layers import Image
 
-Contrast = Literal["shown", "percentiles"] | tuple[float, float]
-"""What is black and what is white: the layer's contrast limits and gamma, robust percentiles of
-each plane, or these percentiles of each plane."""
-
-_SAME_PLACE = 1e-3  # pixels that two grids may be apart and still be the same
+    from napari_fastsam._napari.shown import Contrast
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -146,9 +147,9 @@ def source_of(
         return _from_axis(image, displayed, channel_axis, channels, contrast)
     if any(layer is not None for layer in colours):
         return _from_layers(image, displayed, colours, contrast)
-    _check_numbers(image)
+    check_numbers(image)
     axes = layout(image, displayed)
-    display = Display() if image.rgb else _display([image], contrast)
+    display = display_as([image], contrast)
     data, *levels = pyramid(image)
     return Source(
         image=image,
@@ -196,15 +197,15 @@ def _from_layers(
     chosen = [layer for layer in colours if layer is not None]
     shape = layout(image, displayed).label_shape
     for layer in chosen:
-        _check_numbers(layer)
-        _check_same_pixels(layer, image, shape)
+        check_numbers(layer)
+        check_same_pixels(layer, image, shape)
     shown = chosen if len(chosen) == 1 else list(colours)
     return _composed(
         [None if layer is None else pyramid(layer) for layer in shown],
         displayed,
         image=image,
         grid=image,
-        display=_display(shown, contrast),
+        display=display_as(shown, contrast),
         layers=(image, *chosen),
         chosen=tuple(layer is not None for layer in shown),
     )
@@ -223,7 +224,7 @@ def _from_axis(
     position of the axes before. Another axis, or one that the transform mixes with others, stays,
     with one position as wide as all channels.
     """
-    _check_numbers(image)
+    check_numbers(image)
     shape = layout(image, displayed).label_shape
     axis = channel_axis % image.ndim if -image.ndim <= channel_axis < image.ndim else -1
     shown = [n % image.ndim for n in displayed]
@@ -247,7 +248,7 @@ def _from_axis(
         shown if kept else [n - 1 for n in shown],
         image=image,
         grid=Grid.of(image).one_along(axis, shape[axis]) if less is None else less,
-        display=_display([image] * len(positions), contrast),
+        display=display_as([image] * len(positions), contrast),
         layers=(image,),
         chosen=(axis, *positions),
         free=None if kept else -image.ndim,
@@ -278,63 +279,4 @@ def _composed(
         layers=layers,
         key=(letters, display, chosen),
         _free=free,
-    )
-
-
-def pyramid(image: Image) -> list[Any]:
-    """Return the arrays of an image layer, full resolution first."""
-    return list(image.data) if image.multiscale else [image.data]
-
-
-def _display(layers: Sequence[Image | None], contrast: Contrast) -> Display:
-    """Return how channels are shown, each as its layer is; one plain image has one pair."""
-    percentiles = PERCENTILES if isinstance(contrast, str) else contrast
-    if contrast != "shown":
-        limits: list[Any] = [None] * len(layers)
-        gammas = [1.0] * len(layers)
-    else:
-        limits = [(0.0, 1.0) if layer is None else _limits(layer) for layer in layers]
-        gammas = [1.0 if layer is None else float(layer.gamma) for layer in layers]
-    if len(layers) == 1:
-        return Display(contrast_limits=limits[0], gamma=gammas[0], percentiles=percentiles)
-    return Display(contrast_limits=tuple(limits), gamma=tuple(gammas), percentiles=percentiles)
-
-
-def _limits(layer: Image) -> tuple[float, float]:
-    """Return the contrast limits of a layer."""
-    low, high = layer.contrast_limits
-    return float(low), float(high)
-
-
-def _check_numbers(image: Image) -> None:
-    """Refuse an image whose pixels are no real numbers."""
-    kind = np.dtype(pixels(image).dtype)
-    fail_if(
-        kind.kind not in "biuf",
-        "an image of real numbers",
-        f"{image.name!r} of {kind}",
-        "add its magnitude as a layer of its own, viewer.add_image(abs(layer.data))"
-        if kind.kind == "c"
-        else "convert it to numbers",
-        TypeError,
-    )
-
-
-def _check_same_pixels(layer: Image, image: Image, shape: tuple[int, ...]) -> None:
-    """Refuse a layer, to be one colour, that does not have the pixels of `image`."""
-    remedy = "choose layers with the same pixels, or None for that colour"
-    found = tuple(pixels(layer).shape)
-    fail_if(
-        layer.rgb or found != shape,
-        f"a layer of one channel with the shape of {image.name!r}, {shape}",
-        f"{layer.name!r} of shape {found}" + ", RGB" * layer.rgb,
-        remedy,
-    )
-    corners = np.stack([np.zeros(len(shape)), *np.diag(shape).astype(float)])
-    apart = np.abs(carry(corners, layer, image) - corners).max()
-    fail_if(
-        apart > _SAME_PLACE,
-        f"layers that lie on {image.name!r}",
-        f"{layer.name!r}, up to {apart:.3g} pixels apart",
-        f"{remedy}, or copy the image's transform",
     )

@@ -14,7 +14,7 @@ import numpy as np
 from napari_fastsam._checks import fail_if
 from napari_fastsam._napari.drawn import nearest_planes
 from napari_fastsam._napari.grid import affine_of, unit_factors
-from napari_fastsam.planes import Display, PlaneAxes
+from napari_fastsam.planes import PlaneAxes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -196,15 +196,6 @@ def plane_at(image: Placed, axes: PlaneAxes, dims: Dims) -> View:
     return View(axes, index, tuple(point.tolist()), units)
 
 
-def why_unseen(image: Image, dims: Dims) -> str | None:
-    """Return why no plane of an image layer is on the screen and what to do, or None if one is."""
-    try:
-        displayed_plane(image, dims)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
 def to_pixel(
     image: Placed, view: View, dims: Dims
 ) -> Callable[[Sequence[float]], tuple[float, float] | None]:
@@ -253,14 +244,6 @@ def to_pixel(
 def pixels(image: Image) -> Any:
     """Return the array of an image layer; of a pyramid, its full resolution."""
     return image.data[0] if image.multiscale else image.data
-
-
-def display_of(image: Image) -> Display:
-    """Return contrast limits and gamma as the layer shows them; colour is taken as it is."""
-    if image.rgb:
-        return Display()
-    low, high = image.contrast_limits
-    return Display(contrast_limits=(float(low), float(high)), gamma=float(image.gamma))
 
 
 def _cut(
