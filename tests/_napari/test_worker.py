@@ -105,6 +105,42 @@ def test_a_closed_worker_calls_nobody(worker, qtbot):
     assert (first.received, first.endings) == ([], [])
 
 
+def test_a_closed_worker_takes_no_job(worker):
+    late = Recorder()
+    worker.close()
+    worker.submit(late.job)
+    assert not worker.busy
+    assert not late.begun.is_set()
+
+
+def test_the_job_that_waits_goes_on_while_the_end_of_another_is_told(worker, qtbot):
+    first, second = Recorder(), Recorder()
+    busy = []
+    first.job.ended = lambda *_: busy.append(worker.busy)
+    worker.submit(first.job)
+    qtbot.waitUntil(first.begun.is_set)
+    worker.submit(second.job)
+    first.gate.set()
+    second.gate.set()
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert busy == [True]
+    assert second.endings == [("done", None)]
+
+
+def test_a_job_submitted_at_the_end_of_another_replaces_the_one_that_waits(worker, qtbot):
+    first, second, third = Recorder(), Recorder(), Recorder()
+    first.job.ended = lambda *_: worker.submit(third.job)
+    worker.submit(first.job)
+    qtbot.waitUntil(first.begun.is_set)
+    worker.submit(second.job)
+    for recorder in (first, second, third):
+        recorder.gate.set()
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert second.endings == [("cancelled", None)]
+    assert not second.begun.is_set()
+    assert third.endings == [("done", None)]
+
+
 def test_a_model_is_built_once_where_it_is_first_used(monkeypatch, blobs, plane):
     built = []
 

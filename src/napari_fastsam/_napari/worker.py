@@ -133,6 +133,8 @@ class Worker:
     def submit(self, job: Job) -> None:
         """Run a job as soon as the thread is free; jobs submitted earlier are cancelled."""
         self.cancel()
+        if self._closed:
+            return
         if self._running is None:
             self._start(job)
         else:
@@ -174,12 +176,16 @@ class Worker:
             job.cancelled.set()
 
     def _finish(self, job: Job) -> None:
-        self._running, following = None, self._next
-        self._next = None
-        if not self._closed:
-            ending: Ending = "cancelled" if job.cancelled.is_set() else "done"
-            job.ended("failed" if job.error is not None else ending, job.error)
-            if following is not None:
+        """Tell how a job ended, then start the one that waits, unless it was replaced then."""
+        self._running = None
+        try:
+            if not self._closed:
+                ending: Ending = "cancelled" if job.cancelled.is_set() else "done"
+                job.ended("failed" if job.error is not None else ending, job.error)
+        finally:
+            following = self._next
+            if following is not None and self._running is None:
+                self._next = None
                 self._start(following)
 
 
