@@ -77,7 +77,7 @@ class _Writer:
             self._do(step)
         head = f'"""Labels made with napari-fastsam {self._told.get("package", "")}."""'
         imports = sorted(self._imports, key=lambda line: (line.startswith("from"), line))
-        last = f"tifffile.imwrite({_text(output)}, work.labels)"
+        last = f'tifffile.imwrite({_text(output)}, work.labels, photometric="minisblack")'
         return "\n".join([head, "", *imports, "", *self._lines, "", last, ""])
 
     def _say(self, line: str) -> None:
@@ -215,16 +215,17 @@ class _Writer:
             self._say(f"run_again(work, {dict(step)!r})")
         else:
             self._skip_to(first)
+            came = step["planes"][: len(step["numbers"])]  # others are in a later part of the run
             asked = step.get("prompts", ())
             prompts = ", ".join(
                 f"{_text(tuple(part['plane']))}: {self._prompts(part['prompts'])}"
                 for part in asked
-                if part["plane"] in step["planes"]
+                if part["plane"] in came
             )
             known = ("confidence", "min_area", "max_area", "link")
             options = {name: step[name] for name in known if step.get(name)}
             said = [f"prompts={{{prompts}}}"] if asked else []
-            planes = [tuple(plane) for plane in step["planes"]]
+            planes = [tuple(plane) for plane in came]
             labels = self._told["labels"]
             every = list(PlaneAxes(labels["axes"], tuple(labels["shape"])).indices())
             if planes != every or step.get("axes") is not None:
@@ -292,7 +293,7 @@ def _cleanup(told: Mapping[str, Any]) -> str:
 def _model(told: Mapping[str, Any] | None) -> str:
     """Return a model: its name, or more if that was chosen."""
     if told is None:
-        return "...,  # put here the model"
+        return "model=..."  # no file, no name: to be filled in
     spec = ModelSpec(**told)
     if spec == ModelSpec(model=spec.model):
         return _text(spec.model)
