@@ -81,7 +81,8 @@ class ArrayCanvas:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the labels."""
-        return np.dtype(self.array.dtype)
+        dtype: np.dtype[Any] = np.dtype(self.array.dtype)
+        return dtype
 
     @property
     def plane_shape(self) -> tuple[int, int]:

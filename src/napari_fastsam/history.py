@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,7 +81,8 @@ class Edit:
         return values
 
 
-class Taken(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
     """An object that prompts asked for, and how to give it back.
 
     `mask` holds one object; `beneath` are the labels that it covers in its box, or None for none;
@@ -137,7 +138,7 @@ class Step:
     def nbytes(self) -> int:
         """Memory held by the edits and the objects, in bytes."""
         states = [state for pair in self.objects.values() for state in pair if state is not None]
-        return sum(part.nbytes for part in (*self.edits, *states))
+        return sum(edit.nbytes for edit in self.edits) + sum(state.nbytes for state in states)
 
 
 class History:

@@ -387,8 +387,8 @@ class Labelling(Planning):
         step = self.begin(run_record(request, existing))
         numbers: dict[int, int] = {}
         for result in run(request, looking.model, cache=looking.cache):
-            if prompts is None and not link:
-                numbers = {}  # labels count on each plane
+            if counts_on_each_plane(request):
+                numbers = {}
             planned = self.plan(
                 result.index, result.labels, existing, numbers, windows=result.windows
             )
@@ -528,6 +528,11 @@ def run_record(request: Request, existing: Existing) -> dict[str, Any]:
         existing=existing,
         cleanup=request.cleanup,
     )
+
+
+def counts_on_each_plane(request: Request) -> bool:
+    """Whether a label means another object on each plane, as with *everything*, not linked."""
+    return request.prompts is None and not request.link
 
 
 def same(one: Instances, other: Instances) -> bool:

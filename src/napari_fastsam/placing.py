@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -128,7 +129,7 @@ def pull_out(upper: Taken, label: int, lower: Taken | None, *, whole: bool = Fal
         take_out(beneath, lower, label, (row, column))
     if whole:
         beneath[beneath == label] = 0
-    return upper._replace(beneath=Runs.of(beneath) if beneath.any() else None)
+    return replace(upper, beneath=Runs.of(beneath) if beneath.any() else None)
 
 
 def plan_plane(

@@ -4,8 +4,10 @@ import pytest
 import zarr
 from napari.layers import Image, Labels
 
-from napari_fastsam._napari.labels import LabelWriter, check_labels, labels_like
+from napari_fastsam._napari.canvas import LayerCanvas, largest_label
+from napari_fastsam._napari.labels import check_labels, labels_like
 from napari_fastsam._napari.views import layout
+from napari_fastsam.labelling import Labelling
 from napari_fastsam.planes import PlaneAxes
 
 PLANE = PlaneAxes("YX", (6, 8))
@@ -22,11 +24,22 @@ TOP = square(1, slice(0, 3), slice(0, 4))
 BOTTOM = square(1, slice(3, 6), slice(4, 8))
 
 
-def write(labels, axes, result, existing="keep", each_plane=False):
-    writer = LabelWriter(labels, axes, existing, each_plane=each_plane)
-    written = writer.write(result)
-    writer.close()
-    return written
+class Writer:
+    """What writes planes into a layer as `segment_layers` does."""
+
+    def __init__(self, labels, axes, existing="keep", *, each_plane=False):
+        canvas = LayerCanvas(labels, axes, few_pixels=None)
+        self.work = Labelling(canvas, None, first=largest_label(labels.data) + 1)
+        self.existing, self.numbers = existing, None if each_plane else {}
+
+    def write(self, result):
+        planned = self.work.plan(result.index, result.labels, self.existing, self.numbers)
+        self.work.write(planned, {"do": "run"})
+        return planned.new, planned.taken
+
+
+def write(labels, axes, result, existing="keep"):
+    return Writer(labels, axes, existing).write(result)
 
 
 def test_new_labels_lie_on_the_image():
@@ -141,7 +154,7 @@ def test_nothing_found_is_no_undo_step(result):
 
 def test_objects_of_different_planes_have_different_labels(result):
     labels = Labels(np.zeros((3, 6, 8), np.uint32))
-    writer = LabelWriter(labels, STACK, each_plane=True)
+    writer = Writer(labels, STACK, each_plane=True)
     writer.write(result(TOP, (0,)))
     writer.write(result(BOTTOM, (2,)))
     np.testing.assert_array_equal(labels.data, [TOP, 0 * TOP, 2 * BOTTOM])
@@ -149,7 +162,7 @@ def test_objects_of_different_planes_have_different_labels(result):
 
 def test_linked_objects_keep_their_label_through_the_planes(result):
     labels = Labels(np.stack([square(3, 5, 0), 0 * TOP, 0 * TOP]))
-    writer = LabelWriter(labels, STACK, each_plane=False)
+    writer = Writer(labels, STACK, each_plane=False)
     writer.write(result(5 * TOP, (1,)))
     writer.write(result(5 * TOP + 9 * BOTTOM, (2,)))
     np.testing.assert_array_equal(labels.data[1:], [4 * TOP, 4 * TOP + 5 * BOTTOM])
@@ -163,36 +176,6 @@ def test_planes_are_written_along_any_axes(axes, result):
     write(labels, layout, result(TOP, (1,)))
     np.testing.assert_array_equal(layout.read(labels.data, (1,)), TOP)
     assert labels.data.sum() == TOP.sum()
-
-
-def test_what_the_user_paints_meanwhile_is_numbered_before(result):
-    labels = Labels(np.zeros((3, 6, 8), np.uint32))
-    writer = LabelWriter(labels, STACK, each_plane=True)
-    writer.write(result(TOP, (0,)))
-    labels.data_setitem((np.array([2]), np.array([5]), np.array([7])), 2)
-    writer.write(result(TOP, (1,)))
-    assert labels.data[2, 5, 7] == 2
-    np.testing.assert_array_equal(labels.data[1], 3 * TOP)
-
-
-@pytest.mark.parametrize(
-    "paint",
-    [
-        lambda labels: labels.paint((2, 5, 7), 2),
-        lambda labels: labels.fill((2, 0, 0), 2),
-        lambda labels: labels.paint_polygon([(2, 1, 1), (2, 1, 6), (2, 5, 6), (2, 5, 1)], 2),
-    ],
-    ids=["brush", "fill", "polygon"],
-)
-def test_strokes_of_the_user_are_numbered_before(result, paint):
-    labels = Labels(np.zeros((3, 6, 8), np.uint32))
-    labels.brush_size = 1
-    writer = LabelWriter(labels, STACK, each_plane=True)
-    writer.write(result(TOP, (0,)))
-    paint(labels)
-    assert (labels.data[2] == 2).any()
-    writer.write(result(TOP, (1,)))
-    np.testing.assert_array_equal(labels.data[1], 3 * TOP)
 
 
 def test_labels_without_numbers_left_are_refused_and_unchanged(result):

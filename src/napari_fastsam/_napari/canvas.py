@@ -11,7 +11,7 @@ from napari_fastsam.canvas import upright, window_key
 from napari_fastsam.history import Edit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari.layers import Labels
     from numpy.typing import NDArray
@@ -35,10 +35,21 @@ class LayerCanvas:
         The layer; see `check_labels`.
     axes
         How the image falls into planes.
+    few_pixels
+        See `FEW_PIXELS`; ``None`` makes each write a step of napari's own undo history.
     """
 
-    def __init__(self, labels: Labels, axes: PlaneAxes) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        axes: PlaneAxes,
+        *,
+        in_view: Callable[[Index], bool] = lambda _: True,
+        few_pixels: int | None = FEW_PIXELS,
+    ) -> None:
         self.labels = labels
+        self.in_view = in_view
+        self._few = few_pixels
         self.axes = replace(axes, axes=axes.axes.replace("C", ""), shape=tuple(labels.data.shape))
         self.writing = False
 
@@ -71,18 +82,21 @@ class LayerCanvas:
         napari's own editing repaints a small part quickly; beyond `FEW_PIXELS` it is quicker to
         write in place and to repaint the plane, if it is the one in view.
         """
-        rows, columns = np.nonzero(self.read(index, window) != values)
-        if not len(rows):
+        differs = self.read(index, window) != values
+        count = np.count_nonzero(differs)
+        if not count:
             return
         self.writing = True
         try:
-            if len(rows) <= FEW_PIXELS:
+            if self._few is None or count <= self._few:
+                rows, columns = np.nonzero(differs)
                 where = (rows + window[0].start, columns + window[1].start)
                 self.labels.data_setitem(self._indices(index, *where), values[rows, columns])
             else:
                 key = window_key(self.axes, index, window)
                 self.labels.data[key] = values if upright(self.axes) else values.T
-                self.labels.refresh(extent=False)
+                if self.in_view(index):
+                    self.labels.refresh(extent=False, thumbnail=False, highlight=False)
         finally:
             self.writing = False
 

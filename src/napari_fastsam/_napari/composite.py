@@ -38,6 +38,12 @@ class Channel:
         shape = tuple(self.array.shape)
         return shape[: self.axis] + (1,) * self.kept + shape[self.axis + 1 :]
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the array."""
+        dtype: np.dtype[Any] = np.dtype(self.array.dtype)
+        return dtype
+
     def __getitem__(self, key: Key) -> Any:
         """Read a part, by one integer or slice for each axis."""
         after = key[self.axis + self.kept :]
@@ -66,6 +72,11 @@ class Composite:
         """The parts' shape and their number."""
         first = next(part for part in self.parts if part is not None)
         return (*map(int, first.shape), len(self.parts))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """One that holds all parts."""
+        return np.result_type(*(part.dtype for part in self.parts if part is not None))
 
     def __getitem__(self, key: Key) -> NDArray[Any]:
         """Read a part of the array, by one integer or slice for each axis."""

@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastsam._napari.canvas import LayerCanvas, largest_label
 from napari_fastsam._napari.drawn import (
     PromptsByPlane,
     groups_of,
     polarity_of,
     prompts_by_plane,
 )
-from napari_fastsam._napari.labels import Existing, LabelWriter, check_labels, labels_like
+from napari_fastsam._napari.labels import check_labels, labels_like
 from napari_fastsam._napari.source import Source, source_of
 from napari_fastsam._napari.views import View, carry, in_view
 from napari_fastsam.cleanup import Cleanup
+from napari_fastsam.labelling import Labelling, counts_on_each_plane, run_record
+from napari_fastsam.looking import source_record
 from napari_fastsam.pipeline import Request, run
+from napari_fastsam.replaying import KEY, provenance
+from napari_fastsam.segmenter import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
-    from os import PathLike
 
     from napari.layers import Image, Labels, Points, Shapes
 
     from napari_fastsam._napari.grid import Placed
-    from napari_fastsam._napari.source import Contrast
-    from napari_fastsam.pipeline import Index, PlaneResult
+    from napari_fastsam._napari.shown import Contrast
+    from napari_fastsam.instances import Instances
+    from napari_fastsam.pipeline import Index
+    from napari_fastsam.placing import Existing
     from napari_fastsam.planes import Display, PlaneAxes
-    from napari_fastsam.segmenter import ModelSpec, Segmenter
+    from napari_fastsam.prompts import Prompts
+    from napari_fastsam.segmenter import Segmenter
 
 
 def segment_layers(
@@ -134,14 +143,8 @@ def segment_layers(
         cleanup=cleanup,
         link=link,
     )
-    writer = writer_for(labels, request, existing)
-    unanswered = 0
-    try:
-        for result in run(request, model):
-            writer.write(result)
-            unanswered += count_unanswered(result)
-    finally:
-        writer.close()
+    spec = ModelSpec(model=fspath(model)) if isinstance(model, str | PathLike) else model
+    unanswered = _write(labels, source, request, spec, existing)
     left_out = "" if found is None else found.reasons.words()
     if unanswered or left_out:
         warnings.warn(_shortfall(unanswered, left_out), stacklevel=2)
@@ -240,15 +243,34 @@ def make_request(
     )
 
 
-def writer_for(labels: Labels, request: Request, existing: Existing) -> LabelWriter:
-    """Return what writes the results of a request into a Labels layer."""
-    each_plane = request.prompts is None and not request.link
-    return LabelWriter(labels, request.layout, existing, each_plane=each_plane)
+def _write(
+    labels: Labels,
+    source: Source,
+    request: Request,
+    model: ModelSpec | Segmenter,
+    existing: Existing,
+) -> int:
+    """Run a request, write what it finds, and return how many prompts found nothing."""
+    canvas = LayerCanvas(labels, request.layout, few_pixels=None)
+    work = Labelling(canvas, _unasked, first=largest_label(labels.data) + 1)
+    step = work.begin(run_record(request, existing))
+    numbers: dict[int, int] = {}
+    unanswered = 0
+    for result in run(request, model):
+        if counts_on_each_plane(request):
+            numbers = {}
+        planned = work.plan(result.index, result.labels, existing, numbers, windows=result.windows)
+        work.write(planned, step=step)
+        unanswered += 0 if result.selection is None else len(result.selection.unanswered)
+    spec = getattr(model, "spec", model)
+    told = source_record(replace(source, display=request.display), spec, closer=request.closer)
+    labels.metadata[KEY] = provenance(work, [told])
+    return unanswered
 
 
-def count_unanswered(result: PlaneResult) -> int:
-    """Return how many prompts of a plane no candidate answers."""
-    return 0 if result.selection is None else len(result.selection.unanswered)
+def _unasked(_: Index, __: Prompts) -> Instances:
+    """Stand in for candidates: a run has its own."""
+    raise NotImplementedError
 
 
 def _index(plane: int | tuple[int, ...], axes: PlaneAxes) -> Index:

@@ -15,7 +15,7 @@ from napari_fastsam._napari.rows import form
 from napari_fastsam.cleanup import Cleanup
 
 if TYPE_CHECKING:
-    from napari_fastsam._napari.labels import Existing
+    from napari_fastsam.placing import Existing
 
 Contrast = Literal["shown", "percentiles"]
 """The layer's contrast limits and gamma as shown, or the plane's range without its extremes."""

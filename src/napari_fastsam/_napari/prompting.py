@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from qtpy.QtCore import QTimer
 
 from napari_fastsam._napari.clicks import Clicked, ClickTool
 from napari_fastsam._napari.drawing import drawing_of, erase, redraw
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.scene import Scene
 
 _DONE = {"added", "removed", "changed"}
+_AFTER_PAINT = 30  # milliseconds after which the labels that a click changed have been repainted
 
 
 class Prompting:
@@ -54,6 +56,11 @@ class Prompting:
         self.tool: ClickTool | None = None
         self._scene, self._live, self._clicked, self._failed = scene, live, clicked, failed
         self._muted = False
+        self._undrawn: list[PointRow] = []
+        self._soon = QTimer()
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_AFTER_PAINT)
+        self._soon.timeout.connect(self.draw)
         self._release: list[Callable[[], None]] = []
 
     def use(self, points: Points | None, shapes: Shapes | None) -> None:
@@ -73,6 +80,7 @@ class Prompting:
 
     def release(self) -> None:
         """Let go of the layers."""
+        self.draw()
         if self.tool is not None:
             self.tool.close()
             self.tool = None
@@ -98,6 +106,7 @@ class Prompting:
 
     def drawing(self) -> Drawing | None:
         """Return what is drawn, None if nothing can be asked."""
+        self.draw()
         source, view = self._scene.source, self._scene.view
         if source is None or view is None:
             return None
@@ -111,9 +120,11 @@ class Prompting:
         """Take what a point asks for at once, then draw it."""
         drawing = self._live.ledger.drawing
         name = ("group", row.group, row.plane)
-        # The labels first: what a click takes is seen before the point is drawn.
+        # The labels first: what a click takes is seen before the point is drawn, which takes napari
+        # several times as long.
         self._live.changed(replace(drawing, points=(*drawing.points, row)), {name: choice})
-        self._draw_point(row)
+        self._undrawn.append(row)
+        self._soon.start()
 
     def add_box(self, box: tuple[float, float, float, float]) -> None:
         """Draw a half-open box on the plane in view, which asks for its object."""
@@ -126,6 +137,7 @@ class Prompting:
 
     def give_back(self, label: int) -> bool:
         """Take an object off the labels, and its prompts off the layers."""
+        self.draw()
         view = self._scene.view
         assert view is not None
         before = self._live.ledger
@@ -143,6 +155,15 @@ class Prompting:
             with self._quietly():
                 redraw(drawing)
 
+    def draw(self) -> None:
+        """Draw the points that were asked for and are not drawn yet."""
+        self._soon.stop()
+        rows, self._undrawn = self._undrawn, []
+        for row in rows:
+            self._draw_point(row)
+        if rows:
+            self._drawn()
+
     def _draw_point(self, row: PointRow) -> None:
         """Draw a point that was asked for already."""
         points = self.points
@@ -157,7 +178,6 @@ class Prompting:
             points.add(self._places(np.array([row.place]), points)[0])
             points.feature_defaults = defaults
             points.selected_data = set()
-        self._drawn()
 
     def _drawn(self) -> None:
         """Take note of what the layers show now."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fastsam._napari.words import Tally
 from napari_fastsam._napari.worker import Job, KeptModel, Worker
 from napari_fastsam.cleanup import Cleanup, clean
+from napari_fastsam.labelling import counts_on_each_plane, run_record
 from napari_fastsam.pipeline import CandidateCache, Request, run
 from napari_fastsam.records import plain
 
@@ -191,34 +192,8 @@ class Runs:
             work.labelling.write(planned, record)
             return
         if run.step is None:
-            run.step = work.labelling.begin(record_of(run, run.asked))
+            run.step = work.labelling.begin(run_record(run.asked, run.existing))
         work.labelling.write(planned, step=run.step)
-
-
-def counts_on_each_plane(request: Request) -> bool:
-    """Whether a label means another object on each plane, as with *everything*, not linked."""
-    return request.prompts is None and not request.link
-
-
-def record_of(run: Run, request: Request) -> dict[str, Any]:
-    """Return what a run says of itself, for planes to be added."""
-    prompts = request.prompts
-    asking = (
-        None
-        if prompts is None
-        else [{"plane": index, "prompts": prompts[index]} for index in request.planes()]
-    )
-    return plain(
-        do="run",
-        planes=[],
-        prompts=asking,
-        confidence=request.confidence,
-        min_area=request.min_area,
-        max_area=request.max_area,
-        link=request.link,
-        existing=run.existing,
-        cleanup=run.cleanup,
-    )
 
 
 def _plan(run: Run, work: Work, found: Found) -> Planned:

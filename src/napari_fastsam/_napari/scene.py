@@ -72,6 +72,7 @@ class Scene:
         self._versions: WeakKeyDictionary[Layer, object] = WeakKeyDictionary()
         self._works: WeakKeyDictionary[Labels, Work] = WeakKeyDictionary()
         self._made, self._stepped, self._undo, self._redo = made, stepped, undo, redo
+        self._checked: Labels | None = None
         self._pixel: Callable[[Sequence[float]], tuple[float, float] | None] = lambda _: None
 
     def see(
@@ -87,6 +88,7 @@ class Scene:
     ) -> None:
         """Look at a plane of an image, and write into `labels` from now on (None: a new layer)."""
         self.source, self.view, self.labels = source, view, labels
+        self._checked = None
         if source is None or view is None or spec is None:
             self._pixel = lambda _: None
             self.looks.stop()
@@ -168,13 +170,16 @@ class Scene:
             self.labels = self._add_labels(source)
             self._made(self.labels)
         labels = self.labels
-        check_labels(labels, source.grid, source.axes)
+        if self._checked is not labels:
+            check_labels(labels, source.grid, source.axes)
+            self._checked = labels
         work = self._works.get(labels)
         if work is None:
             work = Work(
                 labels,
                 source.axes,
                 self._known,
+                in_view=lambda index: self.view is None or self.view.index == index,
                 changed=self._stepped,
                 undo=self._undo,
                 redo=self._redo,
@@ -183,8 +188,9 @@ class Scene:
         work.lie(source.axes)
         work.about_to_number()
         sight = self.looks.sight
-        if sight is not None:
+        if sight is not None and work.told_of is not sight:
             work.source(source_record(source, sight.model.spec, closer=sight.closer))
+            work.told_of = sight
         return work
 
     def drop(self, layer: Layer) -> None:

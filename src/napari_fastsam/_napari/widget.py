@@ -146,6 +146,7 @@ class FastSamWidget(Wired):
 
     def undo(self) -> None:
         """Take the last step back, with the prompts that led to it."""
+        self.prompting.draw()
         work = self._work()
         self.runs.worker.cancel()
         step = None if work is None else work.undo()
@@ -158,6 +159,7 @@ class FastSamWidget(Wired):
 
     def redo(self) -> None:
         """Do again what was taken back."""
+        self.prompting.draw()
         work = self._work()
         step = None if work is None else work.redo()
         if step is None:

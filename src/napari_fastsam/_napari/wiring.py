@@ -119,6 +119,7 @@ class Wired(Form):
 
     def look_again(self, _: Any = None) -> None:
         """See what is in view, and have it looked at if that was not done yet."""
+        self.prompting.draw()  # points belong to the plane that they were clicked on
         image = self.image.value
         before = (self.scene.source, self.scene.view, self.scene.labels)
         source = view = None

@@ -37,6 +37,8 @@ class Work:
         How the image falls into planes.
     candidates
         Called with a plane and prompts; returns the candidates to choose from.
+    in_view
+        Says whether a plane is on the screen.
     changed
         Called after each step, and after each that is undone or redone.
     undo, redo
@@ -49,15 +51,17 @@ class Work:
         axes: PlaneAxes,
         candidates: Callable[[Index, Prompts], Seen],
         *,
+        in_view: Callable[[Index], bool],
         changed: Callable[[], None],
         undo: Callable[[], None],
         redo: Callable[[], None],
     ) -> None:
         self.labels = labels
-        self._changed = changed
+        self._changed, self._in_view = changed, in_view
         first = largest_label(labels.data) + 1
-        self.labelling = Labelling(LayerCanvas(labels, axes), candidates, first=first)
+        self.labelling = Labelling(self._canvas(axes), candidates, first=first)
         self.sources: list[dict[str, Any]] = []
+        self.told_of: object = None  # what the last source was read from
         labels.events.paint.connect(self._painted)
         labels.events.data.connect(self._replaced)
         self._keys = bound(labels, {UNDO: undo, REDO: redo})
@@ -72,7 +76,7 @@ class Work:
     def lie(self, axes: PlaneAxes) -> None:
         """Go on with planes along these axes, as the viewer shows them."""
         if axes.axes.replace("C", "") != self.canvas.axes.axes:
-            self.labelling.canvas = LayerCanvas(self.labels, axes)
+            self.labelling.canvas = self._canvas(axes)
 
     def frame(self, axes: PlaneAxes) -> int:
         """Return which of the labelling's canvases has planes along these axes."""
@@ -123,6 +127,16 @@ class Work:
         self.labels.events.data.disconnect(self._replaced)
         self._keys()
 
+    def _canvas(self, axes: PlaneAxes) -> LayerCanvas:
+        """Return the layer as planes along these axes."""
+        letters = axes.axes
+
+        def in_view(index: Index) -> bool:
+            shown = self.canvas.axes.axes
+            return shown != letters.replace("C", "") or self._in_view(index)
+
+        return LayerCanvas(self.labels, axes, in_view=in_view)
+
     def _painted(self, event: Any) -> None:
         """Make a step of what a person has painted."""
         canvases = self.labelling.canvases
@@ -133,6 +147,6 @@ class Work:
     def _replaced(self, _: Any) -> None:
         """Start again from other labels."""
         self.labelling.forget(largest_label(self.labels.data) + 1)
-        self.labelling.canvas = LayerCanvas(self.labels, self.canvas.axes)
+        self.labelling.canvas = self._canvas(self.canvas.axes)
         self.labels.metadata.pop(PROVENANCE, None)
         self._changed()
