@@ -22,7 +22,8 @@ CENTRES = {1: (10, 12), 2: (27, 60), 3: (45, 16)}
 
 @pytest.fixture(autouse=True)
 def settings_file(tmp_path, monkeypatch):
-    """Keep what docks remember in a file of the test's own, which is not there at first."""
+    """Keep what docks remember in a file of the test's own, and napari's settings in none."""
+    monkeypatch.setattr(napari.settings.get_settings(), "config_path", None)
     napari.settings._clear_plugin_settings_cache()
     monkeypatch.setattr(napari.settings, "_CFG_PATH", str(tmp_path / "settings.yaml"))
     yield tmp_path / "napari-fastsam.yaml"

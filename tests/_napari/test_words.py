@@ -36,6 +36,7 @@ def test_each_situation_says_what_to_do_next(now, said):
         (words.working("Labelling", 12, 80, 24), "Labelling: plane 13 of 80 · 136 s left"),
         (words.working("Downloading x", 3_000_000, 24_000_000, 9), "Downloading x: 3 MB of 24 MB"),
         (words.memory(12_345_678), "candidates 12 MB"),
+        (words.memory(63_000), "candidates 63 kB"),
         (words.cleanup([]), "Cleanup: off"),
         (words.colours({}), "Colours: as the image"),
         (words.axis(0, "-3", 5), "along axis 0 (5)"),

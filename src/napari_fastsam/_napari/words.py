@@ -222,7 +222,7 @@ def not_downloaded(model: str) -> str:
 
 def megabytes(size: int) -> str:
     """Return a number of bytes as people say it."""
-    return f"{size / 1e6:.0f} MB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 UNSEEN = "Not in view"
