@@ -161,6 +161,20 @@ def test_the_plane_of_an_image_turned_out_of_the_screen_is_the_one_that_napari_s
             displayed_plane(image, viewer.dims)
 
 
+@turned
+def test_a_pixel_that_is_sheared_out_of_the_screen_is_found_where_it_is_seen():
+    viewer = ViewerModel()
+    affine = np.eye(4)
+    affine[1:3, 0], affine[0, 1], affine[0, 3] = (4, -3), 0.02, 2
+    image = viewer.add_image(np.zeros((5, 40, 60)), scale=(2, 1.5, 1), affine=affine)
+    viewer.dims.set_point(0, 4.9624)
+    view = displayed_plane(image, viewer.dims)
+    assert view.index == (2,)
+    # Where a real viewer drew the pixel (2, 12, 41); its own world_to_data says (1.4, 4.4, 49.4).
+    row, column = to_pixel(image, view, viewer.dims)((4.9624, 17.9, 40.9))
+    assert (round(row), round(column)) == (12, 41)
+
+
 @pytest.mark.parametrize(
     ("order", "axes"),
     [
