@@ -9,7 +9,7 @@ painted stays: a step only changes pixels that are as it found them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,59 +17,29 @@ from napari_fastsam._checks import fail_if
 from napari_fastsam.canvas import ArrayCanvas
 from napari_fastsam.cleanup import Cleanup, clean, tidy
 from napari_fastsam.closer import Seen
-from napari_fastsam.history import Taken
 from napari_fastsam.looking import Looking
+from napari_fastsam.objects import Objects, Outcome
 from napari_fastsam.pipeline import run
-from napari_fastsam.placing import Existing, fit, paint, pull_out, take_out
 from napari_fastsam.planes import PlaneAxes
-from napari_fastsam.plans import Planned, Planning
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.records import plain
-from napari_fastsam.runs import window_of
 from napari_fastsam.selection import DEFAULT_CONFIDENCE, everything, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
-    from numpy.typing import NDArray
-
     from napari_fastsam.canvas import Canvas
     from napari_fastsam.closer import Window
-    from napari_fastsam.history import Step
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index, Request
+    from napari_fastsam.placing import Existing
     from napari_fastsam.planes import Display
+    from napari_fastsam.plans import Planned
     from napari_fastsam.segmenter import ModelSpec, Segmenter
 
-State = Literal["new", "changed", "same", "taken", "none"]
-"""What came of a question: an object that is new, another than before, the same, one whose place is
-taken by others, or none."""
 
-
-class Outcome(NamedTuple):
-    """What came of one question, and the label of its object if it has one."""
-
-    state: State
-    label: int | None
-
-
-class _Change(NamedTuple):
-    """What becomes of a label: its number (None: a new one), the object it had, the one it gets."""
-
-    question: int
-    label: int | None
-    old: Taken | None
-    found: Instances | None
-
-    @property
-    def parts(self) -> list[Instances]:
-        """The objects whose pixels change."""
-        old = [] if self.old is None else [self.old.mask]
-        return old if self.found is None else [*old, self.found]
-
-
-class Labelling(Planning):
+class Labelling(Objects):
     """A label array and all that was done to it.
 
     Parameters
@@ -245,50 +215,6 @@ class Labelling(Planning):
             )
         return outcomes
 
-    def remove(self, labels: Sequence[int]) -> None:
-        """Take the objects of labels away, pixel by pixel as they were taken, as one step.
-
-        What a person painted with these labels elsewhere stays. Labels without an object are
-        passed over.
-        """
-        planes: dict[tuple[int, Index], list[int]] = {}
-        for label in dict.fromkeys(labels):
-            if label in self.objects:
-                taken = self.objects[label]
-                planes.setdefault((taken.frame, taken.index), []).append(label)
-        with self.together():
-            for (frame, index), those in planes.items():
-                with self._on(frame):
-                    _, record = self._put(index, [(label, None) for label in those], "keep")
-                if record is not None:
-                    record |= plain(do="remove", labels=those)
-
-    def give_back(self, label: int, *, plane: Index = ()) -> bool:
-        """Take every pixel of a label off a plane, as one step; False if there is none.
-
-        What its object covered comes back.
-        """
-        whole = self.canvas.read(plane)
-        own = whole == label
-        if label <= 0 or not own.any():
-            return False
-        rows, columns = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
-        window = window_of([(rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)])
-        corner = (window[0].start, window[1].start)
-        before = whole[window]
-        after = before.copy()
-        taken = self.objects[label] if self._lies(label, plane) else None
-        if taken is not None:
-            take_out(after, taken, label, corner)
-        after[after == label] = 0
-        with self.together() as step:
-            self._record(step, plain(do="give back", plane=plane, label=label))
-            self._pull_out(step, label, plane, taken, whole=True)
-            if taken is not None:
-                self._set(step, label, None)
-            self._write(step, plane, window, before, after)
-        return True
-
     def everything(
         self,
         objects: Instances | None = None,
@@ -416,93 +342,6 @@ class Labelling(Planning):
             "pass None for an object that gets a number of its own",
         )
 
-    def _put(
-        self,
-        index: Index,
-        wanted: Sequence[tuple[int | None, Instances | None]],
-        existing: Existing,
-    ) -> tuple[list[Outcome], dict[str, Any] | None]:
-        """Give each label (None: a new one) its object, or none; return the record to complete."""
-        outcomes: list[Outcome | None] = [None] * len(wanted)
-        changes = []
-        for n, (label, found) in enumerate(wanted):
-            old = self.objects.get(label) if label is not None else None
-            if found is None and old is None:
-                outcomes[n] = Outcome("none", label)
-            elif found is not None and old is not None and same(old.mask, found):
-                outcomes[n] = Outcome("same", label)
-            else:
-                changes.append(_Change(n, label, old, found))
-        if not changes:
-            return [o for o in outcomes if o is not None], None
-        window = window_of([part.bboxes[0] for change in changes for part in change.parts])
-        corner = (window[0].start, window[1].start)
-        before = self.canvas.read(index, window)
-        after = before.copy()
-        with self.together() as step:
-            for change in changes:
-                if change.label is not None and change.label in self.objects:
-                    taken = self.objects[change.label]  # not change.old: others may have left it
-                    take_out(after, taken, change.label, corner)
-                    self._pull_out(step, change.label, index, taken)
-            fits = fit(after, [change.found for change in changes], existing, corner)
-            for change, pixels in zip(changes, fits, strict=True):
-                outcomes[change.question] = self._number(step, change, pixels is not None)
-            self._paint(step, index, changes, fits, outcomes, after, corner)
-            record = plain(plane=index, labels=[o.label for o in outcomes if o is not None])
-            self._record(step, record)
-            self._write(step, index, window, before, after)
-        return [o for o in outcomes if o is not None], record
-
-    def _lies(self, label: int, index: Index) -> bool:
-        """Whether a label has an object, and on this plane."""
-        taken = self.objects.get(label)
-        return taken is not None and (taken.frame, taken.index) == (self._frame, index)
-
-    def _number(self, step: Step, change: _Change, fits: bool) -> Outcome:
-        """Say what comes of a question, and give a new object its number."""
-        label = change.label
-        if change.found is not None and fits:
-            number = self._numbers(1) if label is None else label
-            self._given(step, number)
-            return Outcome("new" if change.old is None else "changed", number)
-        if change.old is not None and label is not None:
-            self._set(step, label, None)
-        return Outcome("none" if change.found is None else "taken", label)
-
-    def _paint(
-        self,
-        step: Step,
-        index: Index,
-        changes: Sequence[_Change],
-        fits: Sequence[NDArray[np.bool_] | None],
-        outcomes: Sequence[Outcome | None],
-        after: NDArray[Any],
-        corner: tuple[int, int],
-    ) -> None:
-        """Write objects into a window, smaller ones on larger ones."""
-        placed = [
-            (change.found, pixels, outcome.label)
-            for change, pixels in zip(changes, fits, strict=True)
-            if change.found is not None
-            and pixels is not None
-            and (outcome := outcomes[change.question]) is not None
-            and outcome.label is not None
-        ]
-        for found, pixels, label in sorted(placed, key=lambda item: -int(item[0].areas[0])):
-            beneath = paint(after, found, pixels, label, corner)
-            given = None if np.count_nonzero(pixels) == found.areas[0] else pixels
-            self._set(step, label, Taken(index, found, beneath, given, self._frame))
-
-    def _pull_out(
-        self, step: Step, label: int, index: Index, lower: Taken | None, *, whole: bool = False
-    ) -> None:
-        """Take an object out from beneath those that cover it, so that it does not come back."""
-        for other, upper in list(self.objects.items()):
-            if other != label and upper.beneath is not None and self._lies(other, index):
-                without = pull_out(upper, label, lower, whole=whole)
-                self._set(step, other, without)
-
 
 def chosen(candidates: Instances, *, without: Sequence[int] = (), **how: Any) -> Instances:
     """Return what `everything` chooses, but for those numbers (from 0) that are left out."""
@@ -533,11 +372,6 @@ def run_record(request: Request, existing: Existing) -> dict[str, Any]:
 def counts_on_each_plane(request: Request) -> bool:
     """Whether a label means another object on each plane, as with *everything*, not linked."""
     return request.prompts is None and not request.link
-
-
-def same(one: Instances, other: Instances) -> bool:
-    """Whether two single objects have the same pixels."""
-    return np.array_equal(one.bboxes, other.bboxes) and np.array_equal(one.buffer, other.buffer)
 
 
 def _without_channels(axes: PlaneAxes) -> tuple[str, tuple[int, ...]]:

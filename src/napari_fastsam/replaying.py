@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,7 @@ def provenance(
     canvas = work.canvases[0]
     return {
         "version": VERSION,
-        "package": version("napari-fastsam"),
+        "package": _package_version(),
         "labels": {
             "shape": [int(size) for size in canvas.axes.label_shape],
             "dtype": str(canvas.dtype),
@@ -346,6 +347,12 @@ def _model(
             stacklevel=4,
         )
     return given
+
+
+@cache
+def _package_version() -> str:
+    """Return the version of this package."""
+    return version("napari-fastsam")
 
 
 def _says_nothing(step: Mapping[str, Any]) -> bool:

@@ -317,4 +317,7 @@ class Stepwise:
         plane = self.canvas.read(index)
         for edit in reversed(painted):
             plane[edit.window] = edit.reversed().onto(plane[edit.window])
-        self.start.append(self._told({"plane": list(index), **Runs.of(plane).to_json()}))
+        held: dict[str, Any] = {"shape": list(plane.shape), "runs": [0, plane.size]}
+        if plane.any():  # else quicker than looking for runs
+            held = Runs.of(plane).to_json()
+        self.start.append(self._told({"plane": list(index), **held}))
