@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import napari.settings
 import numpy as np
 import pytest
+from napari.layers import Labels
+from napari.utils.notifications import notification_manager
 
 from napari_fastsam import Instances
+from napari_fastsam._napari.layer_boxes import layers_of
 from napari_fastsam._napari.widget import FastSamWidget
 from napari_fastsam.pipeline import PlaneResult
 
@@ -66,9 +71,62 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def dock(viewer, blobs, qtbot):
-    """Dock the widget with the fake segmenter; its `settle` waits until nothing runs."""
-    widget = FastSamWidget(viewer, model=blobs)
-    viewer.window.add_dock_widget(widget, name="Segment")
-    widget.settle = lambda: qtbot.waitUntil(lambda: not widget.session.worker.busy, timeout=10_000)
-    return widget
+def notices(monkeypatch):
+    """Collect what docks report as errors, in place of showing it."""
+    shown = []
+
+    def report(kind, error, trace):
+        shown.append(f"{kind.__name__}: {error}")
+
+    monkeypatch.setattr("napari_fastsam._napari.wiring.show_error", shown.append)
+    monkeypatch.setattr(notification_manager, "receive_error", report)
+    return shown
+
+
+@pytest.fixture
+def make_dock(blobs, qtbot, notices):
+    """Dock a widget with the fake segmenter in a viewer; its `settle` waits until nothing runs.
+
+    What it reports as an error fails the test, unless that is taken from `notices`.
+    """
+
+    def make(viewer, model=blobs):
+        widget = FastSamWidget(viewer, model=model)
+        viewer.window.add_dock_widget(widget, name="Segment")
+        widget.settle = lambda: qtbot.waitUntil(lambda: not widget.busy, timeout=10_000)
+        return widget
+
+    yield make
+    assert notices == []
+
+
+@pytest.fixture
+def dock(viewer, make_dock):
+    """A docked widget."""
+    return make_dock(viewer)
+
+
+@pytest.fixture
+def held(blobs, monkeypatch):
+    """Make the network wait until it is let go."""
+    gate = Event()
+    segment = blobs.segment
+
+    def wait(image):
+        assert gate.wait(10)
+        return segment(image)
+
+    monkeypatch.setattr(blobs, "segment", wait)
+    yield gate
+    gate.set()
+
+
+def labels_of(viewer):
+    """Return the only Labels layer that is not a preview."""
+    [layer] = layers_of(viewer, Labels)
+    return layer
+
+
+def found(layer) -> list[int]:
+    """Return the labels that are in a layer."""
+    return [int(label) for label in np.unique(layer.data) if label]

@@ -305,6 +305,11 @@ def joined(parts: Sequence[Asked], against: NDArray[np.float64]) -> tuple[Prompt
     )
 
 
+def same_question(now: Asked | None, before: Asked) -> bool:
+    """Whether an object is asked for as it was before, by the same rows."""
+    return now is not None and now.index == before.index and _unchanged(before.rows, now.rows)
+
+
 def _questions(
     drawing: Drawing, names: tuple[tuple[Name, ...], tuple[Name, ...]]
 ) -> dict[Name, tuple[PointRow, ...] | ShapeRow]:

@@ -123,10 +123,13 @@ class LayerCanvas:
         boxes = np.array([_box(atom[0]) for atom in atoms])  # (K, 2, D)
         low, high = boxes[:, 0].min(0), boxes[:, 1].max(0)
         region = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        # Outside a stroke of the brush napari tells of an edit before it is done.
         after = np.array(self.labels.data[region])
+        for atom in atoms:
+            _set(after, atom, low, atom[-1])
         before = after.copy()
         for atom in reversed(atoms):
-            _take_back(before, atom, low)
+            _set(before, atom, low, atom[-2])
         return list(self._edits(before, after, low))
 
     def _edits(
@@ -157,19 +160,16 @@ def _box(where: Any) -> list[list[int]]:
     return [[int(np.min(part)) for part in where], [int(np.max(part)) + 1 for part in where]]
 
 
-def _take_back(region: NDArray[Any], atom: Any, low: NDArray[np.intp]) -> None:
-    """Undo one part of a stroke in a copy of the box of the data that begins at `low`."""
-    if not isinstance(atom[0][0], slice):
-        indices, old, _ = atom
-        region[
-            tuple(np.asarray(part) - first for part, first in zip(indices, low, strict=True))
-        ] = old
+def _set(region: NDArray[Any], atom: Any, low: NDArray[np.intp], values: Any) -> None:
+    """Write values into one part of a stroke in a copy of the box of the data from `low` on."""
+    where = atom[0]
+    if not isinstance(where[0], slice):
+        places = zip(where, low, strict=True)
+        region[tuple(np.asarray(part) - first for part, first in places)] = values
         return
-    where, mask, old, _ = atom
-    part = region[
-        tuple(slice(s.start - first, s.stop - first) for s, first in zip(where, low, strict=True))
-    ]
-    part[... if mask is None else mask] = old
+    inside = tuple(slice(s.start - a, s.stop - a) for s, a in zip(where, low, strict=True))
+    mask = atom[1]
+    region[inside][... if mask is None else mask] = values
 
 
 def largest_label(data: Any) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_fastsam._napari.asked import Asked, Drawing, Ledger, Name, joined, read
+from napari_fastsam._napari.asked import Asked, Drawing, Ledger, Name, joined, read, same_question
 from napari_fastsam.selection import select
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Live:
         again = {
             name: replace(asked, settled=False, looked=True)
             for name, asked in waiting
-            if self.ledger.objects.get(name) is asked
+            if same_question(self.ledger.objects.get(name), asked)
         }
         ledger = self.ledger.settled(again)
         if index in ledger.pending():
