@@ -112,6 +112,7 @@ class Wired(Form):
         self.runs.worker.close()
         self.tidying.worker.close()
         self.watching.close()
+        self.preferences.close()
         self.prompting.release()
         self.preview.remove()
 

@@ -5,12 +5,14 @@ Results are handed to the main thread as they come; only there may layers and wi
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass, field
 from threading import Event, Lock, Semaphore
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari.qt.threading import create_worker
+from qtpy.QtCore import QThreadPool
 
 from napari_fastsam.pipeline import build
 from napari_fastsam.segmenter import ScaledSegmenter
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 Ending = Literal["done", "cancelled", "failed"]
 
 _AHEAD = 2  # results that a job may have ready before the main thread has received them
+_LAST_WAIT = 60_000  # milliseconds for the network to come back when the process ends
 _PATIENCE = 0.05  # seconds between looks at whether a job that waits for room was cancelled
 
 
@@ -156,6 +159,7 @@ class Worker:
 
     def _start(self, job: Job) -> None:
         self._running = job
+        _unfinished.add(job)
         # Errors come as results, since the thread pool takes a RuntimeError for a deleted worker.
         worker = create_worker(_results, job, _start_thread=False, _ignore_errors=True)
         worker.yielded.connect(lambda result: self._receive(job, result))
@@ -200,9 +204,25 @@ def _results(job: Job) -> Generator[Any, None, None]:
     """Yield the results of a job, and the error that ends it."""
     try:
         for result in job.work(job.cancelled.is_set):
-            while not job.room.acquire(timeout=_PATIENCE):
-                if job.cancelled.is_set():
-                    return
+            while not job.cancelled.is_set() and not job.room.acquire(timeout=_PATIENCE):
+                pass
+            if job.cancelled.is_set():
+                return
             yield result
     except Exception as error:  # raised again in the main thread
         yield _Failure(error)
+    finally:
+        _unfinished.discard(job)
+
+
+_unfinished: set[Job] = set()  # of all workers, for the end of the process
+
+
+@atexit.register
+def _let_finish() -> None:
+    """Cancel what still runs, and wait for it: Qt must not be gone when a thread comes back."""
+    for job in list(_unfinished):
+        job.cancelled.set()
+    pool = QThreadPool.globalInstance()
+    if pool is not None:
+        pool.waitForDone(_LAST_WAIT)
