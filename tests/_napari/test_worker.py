@@ -1,4 +1,5 @@
 from threading import Event
+from time import sleep
 
 import pytest
 
@@ -159,3 +160,58 @@ def test_a_model_is_built_once_where_it_is_first_used(monkeypatch, blobs, plane)
     assert kept.spec == ModelSpec(model="starter")
     assert kept.take_seconds() > 0
     assert kept.take_seconds() == 0
+
+
+def test_an_error_in_what_is_told_of_the_end_does_not_stop_the_next_job(worker, qtbot):
+    first, second = Recorder(), Recorder()
+
+    def fail(*ending):
+        raise ValueError("nobody listens")
+
+    first.job.ended = fail
+    worker.submit(first.job)
+    qtbot.waitUntil(first.begun.is_set)
+    worker.submit(second.job)
+    second.gate.set()
+    with qtbot.captureExceptions() as errors:
+        first.gate.set()
+        qtbot.waitUntil(lambda: not worker.busy)
+    assert second.endings == [("done", None)]
+    assert [str(error) for _, error, _ in errors] == ["nobody listens"]
+
+
+def test_a_job_runs_no_further_ahead_than_the_main_thread_receives(worker, qtbot):
+    made, enough = [], Event()
+
+    def work(cancelled):
+        for n in range(10):
+            made.append(n)
+            if len(made) == 3:
+                enough.set()
+            yield n
+
+    received = []
+    worker.submit(Job(work, received.append, lambda *_: None))
+    assert enough.wait(10)
+    sleep(0.2)  # more than it takes to go on, were there room
+    assert (made, received) == ([0, 1, 2], [])
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert received == list(range(10))
+
+
+def test_a_job_that_waits_for_room_can_be_cancelled(worker, qtbot):
+    made, enough, endings = [], Event(), []
+
+    def work(cancelled):
+        for n in range(10):
+            made.append(n)
+            if len(made) == 3:
+                enough.set()
+            yield n
+
+    worker.submit(Job(work, lambda _: None, lambda *ending: endings.append(ending)))
+    assert enough.wait(10)
+    worker.cancel()
+    qtbot.waitUntil(lambda: not worker.busy)
+    assert made == [0, 1, 2]
+    assert endings == [("cancelled", None)]
