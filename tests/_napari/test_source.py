@@ -250,3 +250,10 @@ def test_every_channel_has_the_same_plane_in_view():
     flat = viewer.add_image(STACK)
     viewer.dims.point = (3, 2, 0, 0)
     assert source_in_view(flat, viewer.dims, channel_axis=0)[1].index == ()
+
+
+def test_a_colour_without_a_channel_stays_dark():
+    data = np.stack([np.full((6, 8), value, np.uint8) for value in (10, 20)])
+    source = source_of(Image(data, contrast_limits=(0, 20)), channel_axis=0, channels=(None, 0, 1))
+    plane = source.display(source.axes.read(source.data, ()))
+    assert [int(plane[0, 0, n]) for n in range(3)] == [0, 128, 255]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.sifting import Sieve
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending
-    from napari_fastsam.closer import Window
+    from napari_fastsam.closer import Seen, Window
     from napari_fastsam.history import Step
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Everything:
-    """All objects of one plane, chosen already."""
+    """All objects of one plane, chosen already, and how: by the sliders and by clicks."""
 
     objects: Instances
     index: Index
+    seen: Seen
     sieve: Sieve
     without: frozenset[int]
 
@@ -188,6 +189,7 @@ class Runs:
                 cleanup=run.cleanup,
                 how=run.asked.how,
                 numbers=list(planned.numbers.items()),
+                looked=[list(window) for window in run.asked.seen.windows] or None,
             )
             work.labelling.write(planned, record)
             return

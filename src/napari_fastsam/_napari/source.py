@@ -107,7 +107,7 @@ def source_of(
     displayed: Sequence[int] = (-2, -1),
     colours: Sequence[Image | None] = (),
     channel_axis: int | None = None,
-    channels: Sequence[int] | None = None,
+    channels: Sequence[int | None] | None = None,
     contrast: Contrast = "shown",
 ) -> Source:
     """Return what the network is shown of an image layer.
@@ -125,8 +125,8 @@ def source_of(
         The axis of `image` that holds channels, if one does: it is not stepped through, and all
         its positions have the same labels.
     channels
-        Up to three positions on the channel axis, to be red, green and blue; ``None`` takes the
-        first ones. A channel alone is shown in grey.
+        Up to three positions on the channel axis, to be red, green and blue, ``None`` for a colour
+        without a channel; ``None`` takes the first ones. A channel alone is shown in grey.
     contrast
         ``"shown"`` takes contrast limits and gamma as each layer has them, ``"percentiles"``
         robust percentiles of each plane and channel, ``(low, high)`` these percentiles. RGB is
@@ -215,7 +215,7 @@ def _from_axis(
     image: Image,
     displayed: Sequence[int],
     channel_axis: int,
-    channels: Sequence[int] | None,
+    channels: Sequence[int | None] | None,
     contrast: Contrast,
 ) -> Source:
     """Return positions on one axis of a layer as red, green and blue.
@@ -235,20 +235,25 @@ def _from_axis(
         "choose the axis that holds the channels, or none",
     )
     positions = list(range(min(shape[axis], 3))) if channels is None else list(channels)
+    there = [n for n in positions if n is not None]
     fail_if(
-        not 1 <= len(positions) <= 3 or not all(0 <= n < shape[axis] for n in positions),
+        len(positions) > 3 or not there or not all(0 <= n < shape[axis] for n in there),
         f"one to three channels from 0 to {shape[axis] - 1}",
         f"{tuple(positions)}",
         "choose the channels to be shown as red, green and blue",
     )
+    positions = there if len(there) == 1 else positions
     less = Grid.of(image).without_first() if axis == 0 else None
     kept = less is None
     return _composed(
-        [[Channel(array, axis, n, kept) for array in pyramid(image)] for n in positions],
+        [
+            None if n is None else [Channel(array, axis, n, kept) for array in pyramid(image)]
+            for n in positions
+        ],
         shown if kept else [n - 1 for n in shown],
         image=image,
         grid=Grid.of(image).one_along(axis, shape[axis]) if less is None else less,
-        display=display_as([image] * len(positions), contrast),
+        display=display_as([None if n is None else image for n in positions], contrast),
         layers=(image,),
         chosen=(axis, *positions),
         free=None if kept else -image.ndim,

@@ -86,8 +86,9 @@ class FastSamWidget(Wired):
 
     def everything(self) -> None:
         """Take every object of the plane in view that the sliders leave."""
-        candidates, view = self.scene.in_view, self.scene.view
-        if candidates is None or view is None:
+        view = self.scene.view
+        seen = None if view is None else self.scene.looks.seen(view.index)
+        if seen is None or view is None:
             self._when_seen = self.everything
             self.look_again()
             return
@@ -96,7 +97,7 @@ class FastSamWidget(Wired):
         if not len(kept):
             self.status.say(words.NOTHING_LEFT)
             return
-        chosen = Everything(kept, view.index, self._sieve(), self.sifting.without)
+        chosen = Everything(kept, view.index, seen, self._sieve(), self.sifting.without)
         self._start(chosen, make=True)
 
     def segment_stack(self) -> None:

@@ -149,8 +149,7 @@ class Wired(Form):
         options: dict[str, Any] = {"contrast": contrast}
         if colours.channel_axis is not None:
             options["channel_axis"] = colours.channel_axis
-            channels = [number for number in chosen if isinstance(number, int)]
-            options["channels"] = channels or None
+            options["channels"] = chosen if colours else None
         elif colours:
             options["colours"] = chosen
         return source_in_view(image, self.viewer.dims, **options)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QThreadPool
 
+from napari_fastsam.looking import model_hash
 from napari_fastsam.pipeline import build
+from napari_fastsam.segmenter import ModelSpec
 from napari_fastsam.segmenter import ScaledSegmenter
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.instances import Instances
-    from napari_fastsam.segmenter import ModelSpec, Segmenter
+    from napari_fastsam.segmenter import Segmenter
 
 Ending = Literal["done", "cancelled", "failed"]
 
@@ -73,6 +75,8 @@ class KeptModel:
         """Return the candidates of an image, as `Segmenter` and `ScaledSegmenter` say."""
         with self._lock:
             self._model = segmenter = build(self._model)
+            if isinstance(self.spec, ModelSpec):
+                model_hash(self.spec)  # read here once, so that it is at hand for the record
             started = perf_counter()
             if shape is not None and isinstance(segmenter, ScaledSegmenter):
                 candidates = segmenter.segment(image, shape=shape)
