@@ -206,6 +206,7 @@ def test_negative_points_without_an_object_of_their_own_speak_to_all(viewer, doc
     points = dock.points.value
     points.add(CENTRES[1])
     assert found(labels_of(viewer)) == [1]
+    points.selected_data = set()
     dock.polarity.value = "-"
     points.add((CENTRES[1][0] + 2, CENTRES[1][1]))
     dock.settle()  # a closer look finds nothing else
