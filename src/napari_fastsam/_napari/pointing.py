@@ -47,6 +47,10 @@ class Hands(Protocol):
         """Say what happened."""
         ...
 
+    def show_soon(self) -> None:
+        """Show what is under the mouse once the labels have been repainted."""
+        ...
+
     def undo(self) -> None:
         """Take back the last step."""
         ...
@@ -156,7 +160,7 @@ class Pointing:
         else:
             self._take(under, view.index)
         self._choice = 0
-        self.show()
+        self._hands.show_soon()
 
     def drag(self, start: Sequence[float], position: Sequence[float], *, done: bool) -> None:
         """Draw a box from where the mouse was pressed."""

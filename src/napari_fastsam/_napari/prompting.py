@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.scene import Scene
 
 _DONE = {"added", "removed", "changed"}
-_AFTER_PAINT = 30  # milliseconds after which the labels that a click changed have been repainted
+AFTER_PAINT = 30
+"""Milliseconds after which the labels that a click changed have been repainted."""
 
 
 class Prompting:
@@ -59,7 +60,7 @@ class Prompting:
         self._undrawn: list[PointRow] = []
         self._soon = QTimer()
         self._soon.setSingleShot(True)
-        self._soon.setInterval(_AFTER_PAINT)
+        self._soon.setInterval(AFTER_PAINT)
         self._soon.timeout.connect(self.draw)
         self._release: list[Callable[[], None]] = []
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Points
 from napari.utils.notifications import notification_manager, show_error
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
 
 from napari_fastsam._napari import words
 from napari_fastsam._napari.form import Form
@@ -14,7 +14,7 @@ from napari_fastsam._napari.live import Answered, Live
 from napari_fastsam._napari.models import confirm_download, needs_download
 from napari_fastsam._napari.pointing import Pointing
 from napari_fastsam._napari.preview import Preview
-from napari_fastsam._napari.prompting import Prompting
+from napari_fastsam._napari.prompting import AFTER_PAINT, Prompting
 from napari_fastsam._napari.runs import Everything, Found, Run, Runs
 from napari_fastsam._napari.scene import Scene
 from napari_fastsam._napari.sifting import Sieve, Sifting
@@ -78,6 +78,10 @@ class Wired(Form):
             self.scene.looks.cache, gone=self._is_gone, found=self._found, ended=self._ended
         )
         self.watching = Watching(viewer, self.look_again, self._pixels_edited)
+        self._soon = QTimer()
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(AFTER_PAINT)
+        self._soon.timeout.connect(self.pointing.show)
         self._when_seen: Callable[[], None] | None = None
         self._confirmed: set[str] = set()
         self._follow_controls()
@@ -108,6 +112,7 @@ class Wired(Form):
 
     def leave(self) -> None:
         """Let go of the viewer: the dock is closed."""
+        self._soon.stop()
         self.scene.close()
         self.runs.worker.close()
         self.tidying.worker.close()
@@ -294,7 +299,7 @@ class Wired(Form):
             self.next_label.setText(words.next_label(work.labelling.next_label))
         self.undo_button.enabled = history is not None and len(history) > 0
         self.redo_button.enabled = history is not None and history.next is not None
-        self.pointing.show()
+        self.show_soon()
         if self.cleanup.preview.value:
             self._show_sifted()
 
@@ -329,6 +334,10 @@ class Wired(Form):
     def say(self, text: str) -> None:
         """Say what happened."""
         self.status.say(text)
+
+    def show_soon(self) -> None:
+        """Show what is under the mouse once the labels have been repainted."""
+        self._soon.start()
 
     # Runs over many planes.
 
