@@ -19,7 +19,7 @@ from napari_fastsam.runs import window_of
 from napari_fastsam.stepwise import Stepwise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,6 +58,10 @@ class Planned:
     def new(self) -> int:
         """How many objects come."""
         return len(self.numbers)
+
+
+STRIP = 1 << 17
+"""Pixels of a plane that are written at once."""
 
 
 class Planning(Stepwise):
@@ -122,36 +126,68 @@ class Planning(Stepwise):
         step
             The step to add to. If others came in between, a new one goes on where it ended.
         """
+        for _ in self.writing(planned, record, step):
+            pass
+
+    def writing(
+        self, planned: Planned, record: dict[str, Any] | None = None, step: Step | None = None
+    ) -> Iterator[None]:
+        """Write as `write` does, a strip of the plane each time that this is asked for the next.
+
+        Other steps may be done in between. It has to be asked until it ends, which makes it a step.
+        """
+        if step is None and not planned.before.size:
+            return
+        edit = yield from self._lay(planned)
+        told = None if edit is None or edit is planned.edit else edit
         if step is not None:
             step = self._latest(step)
-            note_plane(step, planned, self._lay(planned, step))
+            self._account(step, planned, edit)
+            note_plane(step, planned, told)
             self.history.push(step)
-        elif planned.before.size:
+        else:
             with self.together() as one:
-                other = self._lay(planned, one)
-                told = record or {} if other is None else plain(do="paint", edits=[other])
-                self._record(one, told)
+                self._account(one, planned, edit)
+                self._record(one, record or {} if told is None else plain(do="paint", edits=[told]))
 
-    def _lay(self, planned: Planned, step: Step) -> Edit | None:
-        """Write what was planned; return what that changed if it is not as planned."""
-        edit, window = planned.edit, planned.edit.window
-        if not planned.before.size:
+    def _lay(self, planned: Planned) -> Generator[None, None, Edit | None]:
+        """Write what was planned, strip by strip; return what that changed, if anything."""
+        edit, before, after = planned.edit, planned.before, planned.after
+        if not before.size:
             return None
         with self._on(edit.frame):
             self._begin(edit.index)
         canvas = self.canvases[edit.frame]
-        current, values = canvas.read(edit.index, window), planned.after
-        stale = bool((current != planned.before).any())
-        if stale:
-            values = current.copy()
-            untouched = (planned.before != planned.after) & (current == planned.before)
-            np.copyto(values, planned.after, where=untouched)
-            edit = Edit.between(edit.index, window, current, values, edit.frame)
+        top, columns = edit.window[0].start, edit.window[1]
+        found: NDArray[Any] | None = None  # what was there, once it is not as planned
+        done = 0
+        try:
+            for rows in strips(before.shape):
+                window = (slice(top + rows.start, top + rows.stop), columns)
+                current = canvas.read(edit.index, window)
+                values = after[rows]
+                if (current != before[rows]).any():
+                    found, after = before.copy() if found is None else found, after.copy()
+                    found[rows] = current
+                    untouched = (before[rows] != values) & (current == before[rows])
+                    after[rows] = values = np.where(untouched, values, current)
+                canvas.write(edit.index, window, values)
+                done = rows.stop
+                yield
+        except Exception:
+            window = (slice(top, top + done), columns)
+            canvas.write(edit.index, window, (before if found is None else found)[:done])
+            raise
+        if found is None:
+            return edit
+        return Edit.between(edit.index, edit.window, found, after, edit.frame)
+
+    def _account(self, step: Step, planned: Planned, edit: Edit | None) -> None:
+        """Make what was written a part of a step."""
         for number in planned.numbers.values():
             self._given(step, number)
-        step.edits.append(edit)
-        canvas.write(edit.index, window, values)
-        return edit if stale else None
+        if edit is not None:
+            step.edits.append(edit)
 
     def _latest(self, step: Step) -> Step:
         """Return the step to go on with: the same, or a new one if others came in between."""
@@ -178,6 +214,13 @@ class Planning(Stepwise):
         before = self.canvases[frame].read(plane)
         placed = plan_plane(before, found, existing, reserve, numbers)
         return _planned(plane, before, placed, frame)
+
+
+def strips(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Yield the rows of strips of an (H, W) array that are written in a few milliseconds each."""
+    height, width = shape
+    rows = max(1, STRIP // max(width, 1))
+    return (slice(n, min(n + rows, height)) for n in range(0, height, rows))
 
 
 def note_plane(step: Step, planned: Planned, other: Edit | None) -> None:

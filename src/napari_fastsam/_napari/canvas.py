@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
 
-FEW_PIXELS = 1 << 16
+FEW_PIXELS = 1 << 17
 """Up to so many pixels napari repaints only the part of the plane that changed."""
 
 _PAINTING = {"paint", "fill", "polygon"}
@@ -79,8 +79,8 @@ class LayerCanvas:
 
         Notes
         -----
-        napari's own editing repaints a small part quickly; beyond `FEW_PIXELS` it is quicker to
-        write in place and to repaint the plane, if it is the one in view.
+        napari's own editing repaints a small part of the plane in view quickly; beyond `FEW_PIXELS`
+        it is quicker to write in place and to repaint the plane.
         """
         differs = self.read(index, window) != values
         count = np.count_nonzero(differs)
@@ -88,14 +88,15 @@ class LayerCanvas:
             return
         self.writing = True
         try:
-            if self._few is None or count <= self._few:
+            shown = self.in_view(index)
+            if self._few is None or (shown and count <= self._few):
                 rows, columns = np.nonzero(differs)
                 where = (rows + window[0].start, columns + window[1].start)
                 self.labels.data_setitem(self._indices(index, *where), values[rows, columns])
             else:
                 key = window_key(self.axes, index, window)
                 self.labels.data[key] = values if upright(self.axes) else values.T
-                if self.in_view(index):
+                if shown:
                     self.labels.refresh(extent=False, thumbnail=False, highlight=False)
         finally:
             self.writing = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._napari.words import Tally
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from napari_fastsam.placing import Existing
     from napari_fastsam.planes import PlaneAxes
     from napari_fastsam.plans import Planned
+
+
+_PATIENCE = 0.05  # seconds between looks at whether a run that waits was cancelled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +80,8 @@ class Run:
         The step that all planes are a part of.
     numbers
         The labels' numbers for those of the run, where these go on from plane to plane.
+    ready
+        Set once there are labels to write to.
     """
 
     asked: Request | Everything
@@ -90,6 +96,7 @@ class Run:
     frame: int = 0
     step: Step | None = None
     numbers: dict[int, int] = field(default_factory=dict)
+    ready: Event = field(default_factory=Event)
 
     def write_to(self, work: Work | None) -> None:
         """Write to these labels, on planes along the axes of the run; in the main thread."""
@@ -155,29 +162,31 @@ class Runs:
         self.worker.submit(job)
         return job
 
-    def _receive(self, run: Run, job: Job, found: Found) -> None:
-        """Write what was found on a plane, unless its layers have left."""
+    def _receive(self, run: Run, job: Job, found: Found) -> Iterator[None]:
+        """Write what was found on a plane, bit by bit, unless its layers have left."""
         if self._gone(run):
             job.cancelled.set()
             return
-        if run.work is None and found.labels.any():
+        if found.planned is None and found.labels.any():  # the worker waits for labels
             run.write_to(run.make())
-        if run.work is not None:
-            planned = found.planned
-            brush = run.work.canvas.brush
-            if planned is None or (brush and brush in planned.numbers.values()):
-                # The first plane with objects, or a person took up the brush with one of its
-                # numbers meanwhile.
+            if run.work is None:  # why was shown already
+                job.cancelled.set()
+            run.ready.set()
+            return
+        if run.work is not None and found.planned is not None:
+            planned, brush = found.planned, run.work.canvas.brush
+            if brush and brush in planned.numbers.values():
+                # A person took up the brush with one of these numbers meanwhile.
                 run.work.about_to_number()
-                for label in () if planned is None else planned.numbers:
+                for label in planned.numbers:
                     run.numbers.pop(label, None)
                 planned = _plan(run, run.work, found)
-            self._write(run, run.work, planned)
+            yield from self._write(run, run.work, planned)
         run.tally.planes += 1
         run.tally.unanswered += found.unanswered
         self._found(run, found)
 
-    def _write(self, run: Run, work: Work, planned: Planned) -> None:
+    def _write(self, run: Run, work: Work, planned: Planned) -> Iterator[None]:
         """Write a plane as a part of the run's one step."""
         run.tally.new += planned.new
         run.tally.taken += planned.taken
@@ -191,11 +200,11 @@ class Runs:
                 numbers=list(planned.numbers.items()),
                 looked=[list(window) for window in run.asked.seen.windows] or None,
             )
-            work.labelling.write(planned, record)
+            yield from work.labelling.writing(planned, record)
             return
         if run.step is None:
             run.step = work.labelling.begin(run_record(run.asked, run.existing))
-        work.labelling.write(planned, step=run.step)
+        yield from work.labelling.writing(planned, step=run.step)
 
 
 def _plan(run: Run, work: Work, found: Found) -> Planned:
@@ -215,7 +224,7 @@ def _work(
     job.doing, job.progress = "Segmenting", (0, total if total > 1 else 0)
     if isinstance(what, Everything):
         labels = clean(what.objects.to_labels(), asked.cleanup)
-        yield _planned(asked, Found(what.index, labels))
+        yield from _planned(asked, Found(what.index, labels), cancelled)
         return
     for done, result in enumerate(run(what, asked.model, cache=cache, cancelled=cancelled), 1):
         found = Found(
@@ -225,10 +234,15 @@ def _work(
             seconds=asked.model.take_seconds(),
             windows=result.windows,
         )
-        yield _planned(asked, found)
+        yield from _planned(asked, found, cancelled)
         job.progress = (done, total if total > 1 else 0)
 
 
-def _planned(run: Run, found: Found) -> Found:
-    """Add how a plane gets into the labels, if there are any yet."""
-    return found if run.work is None else replace(found, planned=_plan(run, run.work, found))
+def _planned(run: Run, found: Found, cancelled: Callable[[], bool]) -> Iterator[Found]:
+    """Yield how a plane gets into the labels; the first time, what needs labels before that."""
+    if run.work is None and found.labels.any():
+        yield found
+        while not run.ready.wait(_PATIENCE):
+            if cancelled():
+                return
+    yield found if run.work is None else replace(found, planned=_plan(run, run.work, found))

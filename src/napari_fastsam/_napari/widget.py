@@ -148,8 +148,9 @@ class FastSamWidget(Wired):
     def undo(self) -> None:
         """Take the last step back, with the prompts that led to it."""
         self.prompting.draw()
-        work = self._work()
         self.runs.worker.cancel()
+        self.runs.worker.finish_receiving()
+        work = self._work()
         step = None if work is None else work.undo()
         if step is None:
             self.status.say(words.NOTHING_TO_UNDO)

@@ -12,12 +12,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari.qt.threading import create_worker
-from qtpy.QtCore import QThreadPool
+from qtpy.QtCore import QThreadPool, QTimer
 
 from napari_fastsam.looking import model_hash
 from napari_fastsam.pipeline import build
-from napari_fastsam.segmenter import ModelSpec
-from napari_fastsam.segmenter import ScaledSegmenter
+from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -101,6 +100,8 @@ class Job:
         Called there with a function that says whether to stop; its results are received one by one.
     received
         Called in the main thread with each result. Not called any more once the job is cancelled.
+        What it returns, if anything, is gone through bit by bit while the event loop has nothing
+        else to do; the next result is received after that.
     ended
         Called in the main thread, last, with how it ended and with the error, if any.
     doing, progress
@@ -109,7 +110,7 @@ class Job:
     """
 
     work: Callable[[Callable[[], bool]], Iterator[Any]]
-    received: Callable[[Any], None]
+    received: Callable[[Any], Iterator[None] | None]
     ended: Callable[[Ending, Exception | None], None]
     doing: str = "Waiting"
     progress: tuple[int, int] = (0, 0)
@@ -131,6 +132,11 @@ class Worker:
         self._running: Job | None = None
         self._next: Job | None = None
         self._closed = False
+        self._received: list[tuple[Job, Any]] = []
+        self._bits: Iterator[None] | None = None
+        self._timer = QTimer()
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self._bit)
 
     @property
     def busy(self) -> bool:
@@ -167,21 +173,49 @@ class Worker:
         # Errors come as results, since the thread pool takes a RuntimeError for a deleted worker.
         worker = create_worker(_results, job, _start_thread=False, _ignore_errors=True)
         worker.yielded.connect(lambda result: self._receive(job, result))
-        worker.finished.connect(lambda: self._finish(job))
+        worker.finished.connect(lambda: self._receive(job, _End()))
         worker.aborted.connect(job.cancelled.set)
         worker.start()
 
+    def finish_receiving(self) -> None:
+        """Go through what was received, without giving way to the event loop."""
+        while self._received:
+            self._go_on()
+
     def _receive(self, job: Job, result: Any) -> None:
-        job.room.release()
-        if job.cancelled.is_set() or self._closed:
-            return
+        """Take a result in line."""
+        self._received.append((job, result))
+        self._timer.start()
+
+    def _go_on(self) -> None:
+        """Go one bit further with the first result in line."""
+        job, result = self._received[0]
         try:
-            if isinstance(result, _Failure):
-                raise result.error
-            job.received(result)
+            if self._bits is None and not (job.cancelled.is_set() or self._closed):
+                if isinstance(result, _Failure):
+                    raise result.error
+                if not isinstance(result, _End):
+                    self._bits = job.received(result)
+            if self._bits is not None:
+                next(self._bits)
+                return
+        except StopIteration:
+            pass
         except Exception as error:  # handed on to `ended`, which shows it
             job.error = error
             job.cancelled.set()
+        self._bits = None
+        del self._received[0]
+        job.room.release()
+        if isinstance(result, _End):
+            self._finish(job)
+
+    def _bit(self) -> None:
+        """Use a moment of the event loop."""
+        if self._received:
+            self._go_on()
+        if not self._received:
+            self._timer.stop()
 
     def _finish(self, job: Job) -> None:
         """Tell how a job ended, then start the one that waits, unless it was replaced then."""
@@ -195,6 +229,10 @@ class Worker:
             if following is not None and self._running is None:
                 self._next = None
                 self._start(following)
+
+
+class _End:
+    """The end of a job, in line behind its results."""
 
 
 @dataclass(frozen=True, slots=True)
