@@ -192,28 +192,42 @@ class Stepwise:
 
     def undo(self) -> Step | None:
         """Take the last step back, and return it; None if there is none."""
+        step = self.history.last
+        for _ in self.undoing():
+            pass
+        return step
+
+    def redo(self) -> Step | None:
+        """Do the step undone last again, and return it; None if there is none."""
+        step = self.history.next
+        for _ in self.redoing():
+            pass
+        return step
+
+    def undoing(self) -> Iterator[None]:
+        """Take the last step back, an edit each time that this is asked for the next."""
         step = self.history.undo()
         if step is not None:
             for edit in reversed(step.edits):
                 self._apply(edit.reversed())
+                yield
             for label, (before, _) in step.objects.items():
                 self._put_object(label, before)
             with self._lock:
                 if self._next == step.numbers[1]:
                     self._next = step.numbers[0]
-        return step
 
-    def redo(self) -> Step | None:
-        """Do the step undone last again, and return it; None if there is none."""
+    def redoing(self) -> Iterator[None]:
+        """Do the step undone last again, an edit each time that this is asked for the next."""
         step = self.history.redo()
         if step is not None:
             for edit in step.edits:
                 self._apply(edit)
+                yield
             for label, (_, after) in step.objects.items():
                 self._put_object(label, after)
             with self._lock:
                 self._next = max(self._next, step.numbers[1])
-        return step
 
     def forget(self, first: int) -> None:
         """Start again from the labels as they are: somebody replaced them."""

@@ -16,15 +16,18 @@ from napari_fastsam._napari.prompt_layers import points_layer, shapes_layer
 from napari_fastsam._napari.runs import Everything
 from napari_fastsam._napari.status import on_orphaned
 from napari_fastsam._napari.wiring import Wired
+from napari_fastsam._napari.worker import Job
 from napari_fastsam.replaying import as_script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import napari.viewer
     from napari.layers import Layer
 
     from napari_fastsam._napari.layer_boxes import LayerBox
+    from napari_fastsam._napari.work import Work
+    from napari_fastsam.history import Step
     from napari_fastsam.plans import Planned
     from napari_fastsam.segmenter import Segmenter
 
@@ -147,29 +150,11 @@ class FastSamWidget(Wired):
 
     def undo(self) -> None:
         """Take the last step back, with the prompts that led to it."""
-        self.prompting.draw()
-        self.runs.worker.cancel()
-        self.runs.worker.finish_receiving()
-        work = self._work()
-        step = None if work is None else work.undo()
-        if step is None:
-            self.status.say(words.NOTHING_TO_UNDO)
-            return
-        self.prompting.redraw(self.live.undo(step))
-        self._stepped()
-        self.status.say(words.undone(step.record))
+        self._travel(back=True)
 
     def redo(self) -> None:
         """Do again what was taken back."""
-        self.prompting.draw()
-        work = self._work()
-        step = None if work is None else work.redo()
-        if step is None:
-            self.status.say(words.NOTHING_TO_REDO)
-            return
-        self.prompting.redraw(self.live.undo(step, back=False))
-        self._stepped()
-        self.status.say(words.redone(step.record))
+        self._travel(back=False)
 
     def copy_script(self) -> None:
         """Put a Python script of what was done on the clipboard."""
@@ -189,6 +174,49 @@ class FastSamWidget(Wired):
     def new_shapes(self) -> None:
         """Make a Shapes layer on the image, ready for boxes, and choose it."""
         self._add_prompt_layer(shapes_layer, self.shapes, "add_rectangle")
+
+    def _travel(self, *, back: bool) -> None:
+        """Go a step back or forth; bit by bit, if it has many planes."""
+        self.prompting.draw()
+        self.runs.worker.cancel()
+        self.runs.worker.finish_receiving()
+        work = self._work()
+        history = None if work is None else work.history
+        step = None if history is None else history.last if back else history.next
+        if work is None or step is None:
+            self.status.say(words.NOTHING_TO_UNDO if back else words.NOTHING_TO_REDO)
+            return
+        job = Job(
+            lambda _: iter((None,)),
+            lambda _: self._travelling(work, step, job, back=back),
+            lambda _, error: self._travelled(error),
+            doing="Taking back" if back else "Doing again",
+        )
+        if len(step.edits) > 1:
+            self.runs.worker.submit(job)
+            self.status.watch(job)
+            return
+        for _ in self._travelling(work, step, job, back=back):
+            pass
+
+    def _travelling(self, work: Work, step: Step, job: Job, *, back: bool) -> Iterator[None]:
+        """Go a step back or forth, and show that."""
+        labelling = work.labelling
+        bits = labelling.undoing() if back else labelling.redoing()
+        for done, _ in enumerate(bits, 1):
+            job.progress = (done, len(step.edits))
+            yield
+        self.prompting.redraw(self.live.undo(step, back=back))
+        self._stepped()
+        self.status.say(words.undone(step.record) if back else words.redone(step.record))
+
+    def _travelled(self, error: Exception | None) -> None:
+        """Show that nothing runs any more."""
+        said = self.status.message.text()
+        self.status.rest()
+        self.status.say(said)
+        if error is not None:
+            self._show(error)
 
     def _add_prompt_layer(self, make: Callable[..., Layer], box: LayerBox, mode: str) -> None:
         source, view = self.scene.source, self.scene.view

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_fastsam.closer import Seen
-    from napari_fastsam.history import History, Step
+    from napari_fastsam.history import History
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
     from napari_fastsam.prompts import Prompts
@@ -112,14 +112,6 @@ class Work:
     def history(self) -> History:
         """The steps that can be undone."""
         return self.labelling.history
-
-    def undo(self) -> Step | None:
-        """Take the last step back."""
-        return self.labelling.undo()
-
-    def redo(self) -> Step | None:
-        """Do the step undone last again."""
-        return self.labelling.redo()
 
     def close(self) -> None:
         """Let go of the layer: its keys undo as napari does."""
