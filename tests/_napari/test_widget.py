@@ -245,9 +245,7 @@ def test_3d_display_is_explained(viewer, dock, stack):
     assert "candidates" in dock.status.state_line.text()
 
 
-def test_an_error_in_the_look_is_a_notification(
-    viewer, dock, plane, blobs, notices, monkeypatch
-):
+def test_an_error_in_the_look_is_a_notification(viewer, dock, plane, blobs, notices, monkeypatch):
     def fail(image):
         raise ValueError("Expected this. Got that. To fix it: do so.")
 

@@ -210,7 +210,9 @@ def test_labels_in_a_zarr_array_are_written_plane_by_plane(viewer, dock, stack, 
     assert layers_of(viewer, Labels) == [dock.output.value]
 
 
-def test_cancel_keeps_the_planes_that_are_done(viewer, dock, stack, held_at_the_third, qtbot, blobs):
+def test_cancel_keeps_the_planes_that_are_done(
+    viewer, dock, stack, held_at_the_third, qtbot, blobs
+):
     dock.settings.prefetch.value = False
     viewer.add_image(stack)
     dock.settle()

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
 
-_DIGITS = 6  # of positions: what is left when they go from layer to layer and back
+DIGITS = 6
+"""Of positions: what is left when they go from layer to layer and back."""
 
 Name = tuple["Hashable", ...]
 """What an object that is asked for is called while its prompts last."""
@@ -229,7 +230,7 @@ def key(row: PointRow | ShapeRow, *, flat: bool) -> Hashable:
 
 def shape_row(axes: PlaneAxes, kind: str, vertices: NDArray[np.float64]) -> ShapeRow:
     """Return a shape with vertices (V, D) as a row."""
-    outline = np.asarray(np.round(np.array(vertices, np.float64), _DIGITS), np.float64)
+    outline = np.asarray(np.round(np.array(vertices, np.float64), DIGITS), np.float64)
     planes = prompts_by_plane(axes, shapes=[(kind, outline)]).planes
     for index, prompts in planes.items():
         return ShapeRow(index, kind, outline.tobytes(), prompts)
@@ -243,7 +244,7 @@ def point_rows(
     group: Iterable[Hashable],
 ) -> list[PointRow]:
     """Return points (P, D) as rows."""
-    table = np.round(np.asarray(positions, float), _DIGITS)
+    table = np.round(np.asarray(positions, float), DIGITS)
     planes = nearest_planes(table[:, list(axes.steps)])
     places = table[:, [axes.axes.index("Y"), axes.axes.index("X")]]
     sizes = [axes.shape[n] for n in axes.steps]

@@ -8,6 +8,7 @@ from magicgui.widgets import Container, PushButton
 from napari.layers import Image, Labels, Points, Shapes
 
 from napari_fastsam._napari import words
+from napari_fastsam._napari.claims import claim, release
 from napari_fastsam._napari.colours import ColoursPanel, shape_of
 from napari_fastsam._napari.layer_boxes import LayerBox, layers_of
 from napari_fastsam._napari.models import ModelBox
@@ -21,6 +22,8 @@ from napari_fastsam._napari.status import StatusPanel
 from napari_fastsam._napari.tabs import TabName, Tabs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari.viewer
     from qtpy.QtWidgets import QWidget
 
@@ -37,6 +40,7 @@ class Form(Container[Any]):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         self.viewer = viewer
         self._situation: words.Situation | None = None
+        self._following: list[tuple[Any, Callable[..., None]]] = []
         self._make_layer_boxes()
         self._make_tabs()
         self._make_foot()
@@ -95,6 +99,19 @@ class Form(Container[Any]):
         if situation != self._situation:  # else what happened last stays
             self._situation = situation
             self.status.say(words.next_step(situation))
+
+    def follow(self, event: Any, callback: Callable[..., None]) -> None:
+        """Be called by an event of the viewer or of a layer, until `unfollow`."""
+        if callback not in event.callbacks:
+            event.connect(callback)
+            self._following.append((event, callback))
+
+    def unfollow(self) -> None:
+        """Be called by nothing any more: the dock is closed."""
+        release(self)
+        for event, callback in self._following:
+            event.disconnect(callback)
+        self._following.clear()
 
     def reset_choices(self, *_: Any) -> None:
         """Offer the layers that the viewer has now."""
@@ -200,11 +217,11 @@ class Form(Container[Any]):
         self.tabs.changed.connect(self.refresh)
         self.polarity.changed.connect(self._set_polarity)
         events = self.viewer.layers.events
-        events.inserted.connect(self._layer_added)
+        self.follow(events.inserted, self._layer_added)
         for event in (events.removed, events.renamed, events.reordered):
-            event.connect(self._layers_changed)
+            self.follow(event, self._layers_changed)
         for event in (self.viewer.dims.events.ndisplay, self.viewer.dims.events.order):
-            event.connect(self.refresh)
+            self.follow(event, self.refresh)
         active = self.viewer.layers.selection.active
         if active in layers_of(self.viewer, Image):
             self.image.value = active
@@ -215,7 +232,7 @@ class Form(Container[Any]):
         """Choose the first prompt layers that come."""
         self._layers_changed()
         for box in (self.points, self.shapes):
-            if box.value is None and event.value in box.choices:
+            if box.value is None and event.value in box.choices and claim(event.value, self):
                 box.value = event.value
 
     def _show_polarity(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from napari_fastsam._napari.asked import Asked, Name, PointRow, ShapeRow, joined
+from napari_fastsam._napari.asked import DIGITS, Asked, Name, PointRow, ShapeRow, joined
 from napari_fastsam.cleanup import tidy
 from napari_fastsam.selection import select
 
@@ -112,6 +112,7 @@ class Pointing:
             if self._under is not None:
                 self.leave()
             return
+        place = (round(place[0], DIGITS), round(place[1], DIGITS))  # as it is read when drawn
         pixel = (int(np.floor(place[0] + 0.5)), int(np.floor(place[1] + 0.5)))
         meaning = meaning_of(modifiers)
         if self._under is not None and (pixel, meaning) == (self._under.pixel, self._under.meaning):
@@ -159,7 +160,7 @@ class Pointing:
             self._hands.add_point(PointRow(view.index, under.place, False, group))
         else:
             self._take(under, view.index)
-        self._choice = 0
+        self._under, self._choice = under, 0  # a layer that was made has become active meanwhile
         self._hands.show_soon()
 
     def drag(self, start: Sequence[float], position: Sequence[float], *, done: bool) -> None:

@@ -204,6 +204,9 @@ class Scene:
         for work in list(self._works.values()):
             work.close()
         self._works.clear()
+        for layer in list(self._versions):
+            layer.events.data.disconnect(self._data_changed)
+        self._versions.clear()
 
     def _known(self, index: Index, _: Prompts) -> Seen:
         """Return what is known of a plane; no objects as long as it was not looked at."""

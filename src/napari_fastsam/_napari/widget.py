@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QApplication
 
 from napari_fastsam._napari import tidying, words
+from napari_fastsam._napari.claims import claim
 from napari_fastsam._napari.prompt_layers import points_layer, shapes_layer
 from napari_fastsam._napari.runs import Everything
 from napari_fastsam._napari.status import on_orphaned
@@ -224,6 +225,7 @@ class FastSamWidget(Wired):
             self.look_again()  # says what is missing
             return
         layer = make(source.image, view.axes.plane_shape, source.grid)
+        claim(layer, self)
         self.viewer.add_layer(layer)
         layer.mode = mode  # adding resets it
         box.value = layer

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Points
+from napari.layers import Image, Points
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QEvent, QObject, QTimer
 
 from napari_fastsam._napari import words
+from napari_fastsam._napari.claims import claim
 from napari_fastsam._napari.form import Form
 from napari_fastsam._napari.live import Answered, Live
 from napari_fastsam._napari.models import confirm_download, needs_download
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari.viewer
-    from napari.layers import Image, Labels
+    from napari.layers import Labels
 
     from napari_fastsam._napari.asked import PointRow
     from napari_fastsam._napari.source import Source
@@ -82,11 +83,15 @@ class Wired(Form):
         self._soon.setSingleShot(True)
         self._soon.setInterval(AFTER_PAINT)
         self._soon.timeout.connect(self.pointing.show)
+        self._welcome = QTimer()
+        self._welcome.setSingleShot(True)
+        self._welcome.setInterval(0)
+        self._welcome.timeout.connect(self._greet)
         self._when_seen: Callable[[], None] | None = None
         self._confirmed: set[str] = set()
         self._follow_controls()
         self._tab = TabKey(self.native, self._turn)
-        self._welcome = _Shown(self.native, self._shown)
+        self._window = _Shown(self.native, self._shown)
 
     @property
     def busy(self) -> bool:
@@ -113,6 +118,8 @@ class Wired(Form):
     def leave(self) -> None:
         """Let go of the viewer: the dock is closed."""
         self._soon.stop()
+        self._welcome.stop()
+        self.unfollow()
         self.scene.close()
         self.runs.worker.close()
         self.tidying.worker.close()
@@ -136,7 +143,8 @@ class Wired(Form):
             self.status.state("none", words.UNSEEN)
             self.status.say(str(error))
         self._see(source, view)
-        self.pointing.leave()
+        if before[0] is None or before[0].image is not image or before[1] != view:
+            self.pointing.leave()
         if source is None or view is None:
             self.preview.objects(None)
             return
@@ -420,9 +428,9 @@ class Wired(Form):
         previewed: tuple[Any, ...] = (self.tabs, self.everything_preview, self.cleanup)
         for control in (*previewed, self.cleanup.preview):
             control.changed.connect(self._show_sifted)
-        self.viewer.layers.selection.events.active.connect(self._active_changed)
-        self.viewer.layers.events.removed.connect(self._removed)
-        self.viewer.layers.events.inserted.connect(self._inserted)
+        self.follow(self.viewer.layers.selection.events.active, self._active_changed)
+        self.follow(self.viewer.layers.events.removed, self._removed)
+        self.follow(self.viewer.layers.events.inserted, self._inserted)
         self._prompts_chosen()
 
     def _model_chosen(self, name: str) -> None:
@@ -438,8 +446,8 @@ class Wired(Form):
         """Use other prompt layers."""
         self.prompting.use(self.points.value, self.shapes.value)
         for layer in (self.points.value, self.shapes.value):
-            if layer is not None and self._active_changed not in layer.events.mode.callbacks:
-                layer.events.mode.connect(self._active_changed)
+            if layer is not None:
+                self.follow(layer.events.mode, self._active_changed)
         self._active_changed()
 
     def _active_changed(self, _: Any = None) -> None:
@@ -453,12 +461,13 @@ class Wired(Form):
         self.refresh()
 
     def _inserted(self, event: Any) -> None:
-        """Turn to a Points layer of the user's own while nothing was clicked."""
+        """Turn to a Points layer of the user's own while nothing was clicked; welcome an image."""
         mine, layer = self.points.value, event.value
-        if type(layer) is Points and mine is not None and mine is not layer and not len(mine.data):
+        unused = mine is not None and mine is not layer and not len(mine.data)
+        if type(layer) is Points and unused and claim(layer, self):
             self.points.value = layer
-        if self.scene.source is not None and self.native.isVisible() and mine is None:
-            self._greet()
+        if type(layer) is Image and self.native.isVisible():
+            self._welcome.start()  # when napari is done with it
 
     def _removed(self, event: Any) -> None:
         """Let go of a layer that left."""
