@@ -94,9 +94,11 @@ class Asked:
     choice
         How many answers were passed over.
     settled
-        Whether the prompts were answered as they are, or are left alone until they change.
-    looked
-        Whether a closer look was made for them already.
+        Whether the prompts were answered as they are, or are left alone.
+    crowded
+        Whether others had its place when it was asked for.
+    left
+        Whether the prompts are left alone until they change themselves.
     """
 
     index: Index
@@ -104,7 +106,8 @@ class Asked:
     label: int | None = None
     choice: int = 0
     settled: bool = False
-    looked: bool = False
+    crowded: bool = False
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +131,23 @@ class Ledger:
     def settled(self, changes: Mapping[Name, Asked]) -> Ledger:
         """Return the ledger with some objects as they are now."""
         return replace(self, objects={**self.objects, **changes})
+
+    def only(self, *, points: bool, shapes: bool) -> Ledger:
+        """Return the ledger without what points, or shapes, ask for."""
+        names = (self.names[0] if points else (), self.names[1] if shapes else ())
+        kept = {*names[0], *names[1]}
+        drawing = replace(
+            self.drawing,
+            points=self.drawing.points if points else (),
+            shapes=self.drawing.shapes if shapes else (),
+        )
+        return replace(
+            self,
+            drawing=drawing,
+            names=names,
+            objects={name: asked for name, asked in self.objects.items() if name in kept},
+            against=self.against if points else {},
+        )
 
     def owner(self, label: int, index: Index) -> Name | None:
         """Return the name of the object that has a label on a plane."""
@@ -159,38 +179,45 @@ def read(ledger: Ledger, drawing: Drawing, *, settled: bool = False) -> tuple[Le
     """
     count = ledger.count
     names: list[tuple[Name, ...]] = []
+    rows: list[tuple[Any, ...]] = []
     kinds: tuple[tuple[Sequence[Row], Sequence[Row], tuple[Name, ...], bool], ...] = (
         (ledger.drawing.points, drawing.points, ledger.names[0], drawing.flat[0]),
         (ledger.drawing.shapes, drawing.shapes, ledger.names[1], drawing.flat[1]),
     )
     for before, now, owners, flat in kinds:
         found: list[Name] = []
-        same = matched([key(row, flat=flat) for row in before], [key(r, flat=flat) for r in now])
-        for row, was in zip(now, same, strict=True):
+        places: list[Row] = []
+        keys = [key(row, flat=flat) for row in before]
+        for drawn, was in zip(now, matched(keys, [key(r, flat=flat) for r in now]), strict=True):
+            # What has not changed stays on the plane where it was drawn.
+            same = was is not None and keys[was] == key(drawn, flat=flat)
+            row = before[was] if same and was is not None else drawn
             group = row.group if isinstance(row, PointRow) else None
             owner = None if was is None else owners[was]
-            if group is not None and not (flat and owner and owner[:2] == ("group", group)):
+            places.append(row)
+            if group is not None:
                 found.append(("group", group, row.plane))
-            elif owner is not None and (group is not None or owner[0] != "group"):
+            elif owner is not None and owner[0] != "group":
                 found.append(owner)
             else:
                 found.append(("own", count))
                 count += 1
         names.append(tuple(found))
-    drawing = _in_place(ledger, drawing, (names[0], names[1]))
-    against = _against(drawing, names[0])
+        rows.append(tuple(places))
+    drawing = replace(drawing, points=rows[0], shapes=rows[1])
+    against = _against(drawing)
     objects: dict[Name, Asked] = {}
-    for name, rows in _questions(drawing, (names[0], names[1])).items():
-        index = rows.plane if isinstance(rows, ShapeRow) else rows[0].plane
+    for name, asking in _questions(drawing, (names[0], names[1])).items():
+        index = asking.plane if isinstance(asking, ShapeRow) else asking[0].plane
         old = ledger.objects.get(name)
         if old is None:
-            objects[name] = Asked(index, rows, settled=settled)
-        elif _unchanged(old.rows, rows) and _same_points(ledger.against, against, index):
-            objects[name] = replace(old, rows=rows)
+            objects[name] = Asked(index, asking, settled=settled, left=settled)
+        elif _same(old.rows, asking) and (old.left or _same_points(ledger.against, against, index)):
+            objects[name] = old
         elif old.index == index:
-            objects[name] = Asked(index, rows, old.label)
+            objects[name] = Asked(index, asking, old.label)
         else:
-            objects[name] = Asked(index, rows)
+            objects[name] = Asked(index, asking)
     lost = [
         old
         for name, old in ledger.objects.items()
@@ -244,7 +271,9 @@ def point_rows(
     group: Iterable[Hashable],
 ) -> list[PointRow]:
     """Return points (P, D) as rows."""
-    table = np.round(np.asarray(positions, float), DIGITS)
+    table = np.asarray(positions, float)
+    finite = np.isfinite(table).all(1, keepdims=True)
+    table = np.round(np.where(finite, table, -1), DIGITS)  # -1 is on no plane
     planes = nearest_planes(table[:, list(axes.steps)])
     places = table[:, [axes.axes.index("Y"), axes.axes.index("X")]]
     sizes = [axes.shape[n] for n in axes.steps]
@@ -306,9 +335,9 @@ def joined(parts: Sequence[Asked], against: NDArray[np.float64]) -> tuple[Prompt
     )
 
 
-def same_question(now: Asked | None, before: Asked) -> bool:
-    """Whether an object is asked for as it was before, by the same rows."""
-    return now is not None and now.index == before.index and _unchanged(before.rows, now.rows)
+def same_rows(one: Asked, other: Asked) -> bool:
+    """Whether two objects are asked for by the same rows."""
+    return _same(one.rows, other.rows)
 
 
 def _questions(
@@ -328,32 +357,7 @@ def _questions(
     return asking
 
 
-def _in_place(
-    ledger: Ledger, drawing: Drawing, names: tuple[tuple[Name, ...], tuple[Name, ...]]
-) -> Drawing:
-    """Return the drawing with flat rows that have not changed on the plane they were drawn on."""
-    if not any(drawing.flat):
-        return drawing
-    points, shapes = list(drawing.points), list(drawing.shapes)
-    if drawing.flat[0]:
-        homes = {
-            (n, key(r, flat=True)): r for n, r in _named(ledger.names[0], ledger.drawing.points)
-        }
-        points = [homes.get((n, key(r, flat=True)), r) for n, r in _named(names[0], points)]
-    if drawing.flat[1]:
-        kept = {
-            (n, key(r, flat=True)): r for n, r in _named(ledger.names[1], ledger.drawing.shapes)
-        }
-        shapes = [kept.get((n, key(r, flat=True)), r) for n, r in _named(names[1], shapes)]
-    return replace(drawing, points=tuple(points), shapes=tuple(shapes))
-
-
-def _named(names: Sequence[Name], rows: Sequence[Any]) -> list[tuple[Name, Any]]:
-    """Return rows with the names of the objects that they ask for."""
-    return list(zip(names, rows, strict=True))
-
-
-def _against(drawing: Drawing, names: Sequence[Name]) -> dict[Index, NDArray[np.float64]]:
+def _against(drawing: Drawing) -> dict[Index, NDArray[np.float64]]:
     """Return, by plane, the negative points without a group: they speak to every object there."""
     found: defaultdict[Index, list[tuple[float, float]]] = defaultdict(list)
     for row in drawing.points:
@@ -362,7 +366,7 @@ def _against(drawing: Drawing, names: Sequence[Name]) -> dict[Index, NDArray[np.
     return {index: np.array(places) for index, places in found.items()}
 
 
-def _unchanged(old: tuple[PointRow, ...] | ShapeRow, new: tuple[PointRow, ...] | ShapeRow) -> bool:
+def _same(old: tuple[PointRow, ...] | ShapeRow, new: tuple[PointRow, ...] | ShapeRow) -> bool:
     """Whether the same rows ask, in whatever order."""
     if isinstance(old, ShapeRow) or isinstance(new, ShapeRow):
         return (

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from napari_fastsam._napari.worker import Job, KeptModel, Worker
+from napari_fastsam.closer import next_window
 from napari_fastsam.models.registry import fetch
 from napari_fastsam.pipeline import CandidateCache, Request, run
 from napari_fastsam.prompts import Prompts
@@ -17,11 +19,14 @@ from napari_fastsam.prompts import Prompts
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
+    from napari.layers import Image
+
     from napari_fastsam._napari.source import Source
     from napari_fastsam._napari.worker import Ending
     from napari_fastsam.closer import Seen
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
+    from napari_fastsam.planes import PlaneAxes
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -77,6 +82,19 @@ class _Look:
     closer: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Aim:
+    """What a sight was of; it does not keep the image."""
+
+    name: tuple[Hashable, ...]
+    image: ref[Image]
+    axes: PlaneAxes
+
+    def same_planes(self, sight: Sight) -> bool:
+        """Whether another sight is of the same planes of an image."""
+        return self.image() is sight.source.image and self.axes == sight.source.axes
+
+
 class Looks:
     """Has planes looked at, one after the other, the most wanted first.
 
@@ -109,17 +127,30 @@ class Looks:
         self._closer: list[_Look] = []
         self._failed: set[tuple[Any, ...]] = set()
         self._now: _Look | None = None
+        self._last: _Aim | None = None
 
     def aim(self, sight: Sight | None, index: Index | None, ahead: Sequence[Index] = ()) -> None:
-        """Say what is in view, and which planes may come next; what failed is tried again."""
-        if sight is None or self.sight is None or sight.name != self.sight.name:
-            self._waiting.clear()
-            self._closer.clear()
-        if sight is not None and (self.sight is None or sight.name != self.sight.name):
-            self._failed.clear()
+        """Say what is in view, and which planes may come next.
+
+        What failed is tried again when it comes back into view, or is seen in another way. Prompts
+        go on to wait for their planes as long as these are planes of the same image.
+        """
+        known: list[Index] = []
+        if sight is not None:
+            if self._last is None or self._last.name != sight.name:
+                looks = [*self._waiting, *(look.index for look in self._closer)]
+                same = self._last is not None and self._last.same_planes(sight)
+                known = self._waiting = list(dict.fromkeys(looks)) if same else []
+                self._closer.clear()
+                self._failed.clear()
+            elif index is not None and index != self._index:
+                self._failed.discard((*sight.name, index))
+            self._last = _Aim(sight.name, ref(sight.source.image), sight.source.axes)
         self.sight, self._index, self._ahead = sight, index, tuple(ahead)
         if sight is None:
             self.worker.cancel()
+        for at in [at for at in known if self.candidates(at) is not None]:
+            self._came(at)  # it was looked at in this way before
         self._go_on()
 
     def candidates(self, index: Index) -> Instances | None:
@@ -138,8 +169,11 @@ class Looks:
             self._go_on()
 
     def look_closer(self, index: Index, prompts: Prompts) -> bool:
-        """Have a plane looked at closer; False if that is switched off."""
-        if self.sight is None or not self.sight.closer:
+        """Have a plane looked at closer; False if that is switched off or was done already."""
+        seen = self.seen(index)
+        if self.sight is None or not self.sight.closer or seen is None:
+            return False
+        if (*self._key(), index) in self._failed or next_window(seen, prompts) is None:
             return False
         self._closer.append(_Look(index, prompts, closer=True))
         self._go_on()
@@ -210,11 +244,13 @@ class Looks:
                 self._waiting.remove(look.index)
         if look in self._closer and ending != "cancelled":
             self._closer.remove(look)
-        if self.candidates(look.index) is not None:
-            self._came(look.index)
-        if look.index == self._index or look.closer or error is not None:
-            self._changed(None, look.index, error)
-        self._go_on()
+        try:
+            if self.candidates(look.index) is not None and look not in self._closer:
+                self._came(look.index)
+            if look.index == self._index or look.closer or error is not None:
+                self._changed(None, look.index, error)
+        finally:
+            self._go_on()
 
 
 def _work(

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import ref
 
 import numpy as np
 
-from napari_fastsam._napari.asked import Asked, Drawing, Ledger, Name, joined, read, same_question
+from napari_fastsam._napari.asked import Asked, Drawing, Ledger, Name, joined, read, same_rows
 from napari_fastsam.selection import select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_fastsam.cleanup import Cleanup
     from napari_fastsam.history import Step
@@ -41,7 +44,7 @@ class Ground(Protocol):
         ...
 
     def look_closer(self, index: Index, prompts: Prompts) -> bool:
-        """Have a plane looked at closer, if that is wanted; `Live.arrived` follows."""
+        """Have a plane looked at closer; `Live.arrived` follows. False if there is no such look."""
         ...
 
 
@@ -64,6 +67,22 @@ class Answered:
     looking: int = 0
     waiting: int = 0
     label: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Late:
+    """An object without an answer so far.
+
+    `asked` is how it was asked for, `step` where, if there were labels, and `before` what was asked
+    for until then. `answers` counts those that were there, but came to nothing, and `looking` says
+    whether it waits for a closer look.
+    """
+
+    asked: Asked
+    step: Step | None
+    before: Ledger
+    answers: int = 0
+    looking: bool = False
 
 
 class Live:
@@ -89,12 +108,21 @@ class Live:
         self.ground = ground
         self._settings = settings
         self._answered = answered
-        self._closer: dict[Index, tuple[list[tuple[Name, Asked]], Step | None]] = {}
+        self._late: dict[Name, _Late] = {}
+        self._work: ref[Labelling] | None = None
 
-    def adopt(self, drawing: Drawing) -> None:
-        """Leave what is drawn alone until it changes."""
-        self._closer.clear()
-        self.ledger, _ = read(Ledger(), drawing, settled=True)
+    def adopt(self, drawing: Drawing, *, points: bool = False, shapes: bool = False) -> None:
+        """Leave what is drawn alone until it changes.
+
+        Parameters
+        ----------
+        drawing
+            What is drawn.
+        points, shapes
+            Whether points, or shapes, are those of before: then they go on with their objects.
+        """
+        kept = self.ledger.only(points=points, shapes=shapes)
+        self.ledger, _ = read(kept, drawing, settled=True)
 
     def changed(self, drawing: Drawing, choices: Mapping[Name, int] | None = None) -> None:
         """Ask what is drawn now, where it differs from what was drawn before, as one step.
@@ -108,9 +136,14 @@ class Live:
         """
         before = self.ledger
         after, lost = read(before, drawing)
-        for name, choice in (choices or {}).items():
-            if name in after.objects and choice:
-                after = after.settled({name: replace(after.objects[name], choice=choice)})
+        turned = {**self._same_choices(before, after), **(choices or {})}
+        after = after.settled(
+            {
+                name: replace(after.objects[name], choice=choice)
+                for name, choice in turned.items()
+                if name in after.objects and choice
+            }
+        )
         if _same_rows(before.drawing, after.drawing):
             self.ledger = after
             return
@@ -119,7 +152,7 @@ class Live:
     def ask_all(self, index: Index | None = None) -> None:
         """Ask for objects that were not found or not asked for yet, on one plane or on all."""
         again = {
-            name: replace(asked, settled=False)
+            name: replace(asked, settled=False, left=False)
             for name, asked in self.ledger.objects.items()
             if asked.settled and not self._has_object(asked) and index in (None, asked.index)
         }
@@ -128,32 +161,34 @@ class Live:
 
     def arrived(self, index: Index) -> None:
         """Answer what waits for a plane that was looked at, or looked at closer."""
-        waiting, step = self._closer.pop(index, ([], None))
-        again = {
-            name: replace(asked, settled=False, looked=True)
-            for name, asked in waiting
-            if same_question(self.ledger.objects.get(name), asked)
-        }
-        ledger = self.ledger.settled(again)
-        if index in ledger.pending():
-            self._step(self.ledger, ledger, onto=step)
+        none = looking = 0
+        for name, late in self._answer_late(index).items():
+            # What it waited for may be another look than the one that came.
+            told = self._look_closer([name], late.step, late.before)
+            looking += told.looking
+            none += told.none if late.looking or not late.asked.settled else 0
+        if none or looking:
+            self._answered(Answered(none=none, looking=looking))
 
     def cycle(self, name: Name, steps: int = 1) -> bool:
         """Give an object its next answer in place of the one it has; False if there is no other."""
         asked = self.ledger.objects.get(name)
         if asked is None or self.answers(asked) < 2:
             return False
-        turned = replace(asked, choice=asked.choice + steps, settled=False)
+        turned = replace(asked, choice=asked.choice + steps, settled=False, left=False)
         self._step(self.ledger, self.ledger.settled({name: turned}))
         return True
 
     def drawn(self, drawing: Drawing) -> None:
         """Take note that the layers now show what the last step asked for."""
-        self.ledger, _ = read(self.ledger, drawing)
-        work = self.ground.work(make=False)
-        step = None if work is None else work.history.last
-        if step is not None and isinstance(step.note, Note):
-            step.note.after = self.ledger
+        before = self.ledger
+        after, _ = read(before, drawing)
+        same = {
+            name: replace(before.objects[name], rows=asked.rows)
+            for name, asked in after.objects.items()
+            if name in before.objects and asked is not before.objects[name]
+        }
+        self._replace(same, after)
 
     def give_back(self, label: int, index: Index) -> bool:
         """Take an object off the labels, and the prompts that ask for it off the drawing."""
@@ -166,23 +201,30 @@ class Live:
         note = Note(before, after)
         with work.together(note if name is not None else None):
             found = work.give_back(label, plane=index)
-        self.ledger = after
+        # Others that ask for it as well would bring it back with the next change.
+        alone = {
+            other: replace(asked, crowded=False, left=True)
+            for other, asked in after.objects.items()
+            if asked.crowded and asked.index == index
+        }
+        self.ledger = note.after = after.settled(alone)
         return found
 
     def undo(self, step: Step, *, back: bool = True) -> Drawing | None:
         """Return what has to be drawn after a step was undone (or redone), None for no change."""
         if not isinstance(step.note, Note):
             return None
-        self._closer.clear()
         self.ledger = step.note.before if back else step.note.after
-        return self.ledger.drawing
+        drawing = self.ledger.drawing
+        for index in self.ledger.pending():
+            self.ground.look(index)
+        for index in {late.asked.index for late in self._late.values()}:
+            self._answer_late(index)  # its candidates may have come while the step was undone
+        return drawing
 
     def answers(self, asked: Asked) -> int:
         """Return how many candidates answer an object's prompts."""
-        candidates = self.ground.candidates(asked.index)
-        if candidates is None:
-            return 0
-        return sum(len(ranked) for ranked in select(candidates, self._prompts([asked])[0]).ranked)
+        return len(self._ranked(asked, self.ledger))
 
     def by_plane(self) -> dict[Index, Prompts]:
         """Return all that is asked for, by plane."""
@@ -195,6 +237,28 @@ class Live:
         """Return what is asked for an object."""
         asked = self.ledger.objects.get(name)
         return None if asked is None else self._prompts([asked])[0]
+
+    def _same_choices(self, before: Ledger, after: Ledger) -> dict[Name, int]:
+        """Return which answers objects keep though negative points rule others out now, or not."""
+        choices = {}
+        for name, asked in after.objects.items():
+            old = before.objects.get(name)
+            if old is None or old is asked or not old.choice or not same_rows(old, asked):
+                continue
+            was, now = self._ranked(old, before), self._ranked(asked, after)
+            if len(was):
+                kept = np.flatnonzero(now == was[old.choice % len(was)])
+                choices[name] = int(kept[0]) if len(kept) else 0
+        return choices
+
+    def _ranked(self, asked: Asked, ledger: Ledger) -> NDArray[np.intp]:
+        """Return the candidates that answer an object's prompts, the best first."""
+        candidates = self.ground.candidates(asked.index)
+        if candidates is None:
+            return np.empty(0, np.intp)
+        against = ledger.against.get(asked.index, np.empty((0, 2)))
+        ranked = select(candidates, joined([asked], against)[0]).ranked
+        return ranked[0] if ranked else np.empty(0, np.intp)
 
     def _has_object(self, asked: Asked) -> bool:
         """Whether an object is in the labels."""
@@ -214,22 +278,110 @@ class Live:
         onto: Step | None = None,
     ) -> None:
         """Bring the labels to what is asked for now, where candidates are at hand, as one step."""
-        self.ledger = after
-        work = self.ground.work(make=self._something_answers(after))
-        if work is None:
-            answered = self._without_labels(after)
-        else:
-            note = Note(before, after)
-            with work.together(note, onto=onto) as step:
-                work.remove(lost)
-                answered = self._answer(work, after, step)
-            if isinstance(step.note, Note):
-                step.note.after = self.ledger
+        current, self.ledger = self.ledger, after
+        try:
+            work = self.ground.work(make=self._something_answers(after))
+            if work is None:
+                step, outcomes, failure = None, self._without_labels(after), None
+            else:
+                if self._work is not None and self._work() is not work:
+                    lost, after = (), _without_numbers(after)  # somebody has replaced all labels
+                self._work = ref(work)
+                with work.together(Note(before, after), onto=onto) as step:
+                    outcomes, failure = self._write(work, after, lost)
+        except BaseException:
+            self.ledger = current
+            raise
+        unanswered = [name for name, state in outcomes.items() if state == "none"]
+        answered = self._look_closer(unanswered, step, before)
         waiting = self.ledger.pending()
-        for index in waiting:
+        for index, names in waiting.items():
+            for name in names:
+                self._wait(name, step, before, looking=False)
             self.ground.look(index)
-        count = sum(len(names) for names in waiting.values())
-        self._answered(replace(answered, waiting=count))
+        if step is not None and isinstance(step.note, Note):
+            step.note.after = self.ledger
+        states = list(outcomes.values())
+        taken = [
+            self.ledger.objects[name].label
+            for name, state in outcomes.items()
+            if state in ("new", "changed", "same")
+        ]
+        self._answered(
+            replace(
+                answered,
+                new=states.count("new"),
+                changed=states.count("changed"),
+                taken=states.count("taken"),
+                waiting=sum(len(names) for names in waiting.values()),
+                label=taken[-1] if taken else None,
+            )
+        )
+        if failure is not None:
+            raise failure
+
+    def _answer_late(self, index: Index) -> dict[Name, _Late]:
+        """Answer what had no answer on a plane so far; return what still has none."""
+        if self.ground.candidates(index) is None:
+            return {}
+        late = {
+            name: one
+            for name, one in self._late.items()
+            if one.asked.index == index and self.ledger.objects.get(name) is one.asked
+        }
+        found = {
+            name: one
+            for name, one in late.items()
+            if self.answers(one.asked) > one.answers
+            or (not one.asked.settled and self._has_object(one.asked))
+        }
+        if found:
+            self._step_late(found)
+        rest = {name: one for name, one in late.items() if name not in found}
+        self._replace(
+            {
+                name: replace(one.asked, settled=True)
+                for name, one in rest.items()
+                if not one.asked.settled
+            }
+        )
+        return rest
+
+    def _step_late(self, waiting: Mapping[Name, _Late]) -> None:
+        """Answer what has waited, as a part of the step in which it was asked if that is the last.
+
+        Undone later, it is left alone: it was drawn in a step of its own.
+        """
+        ledger, late = self.ledger, list(waiting.values())
+        work = self.ground.work(make=False)
+        if work is None or not len(work.history):
+            before = late[0].before  # drawing was no step
+        else:
+            before = ledger.settled(
+                {name: replace(ledger.objects[name], settled=True, left=True) for name in waiting}
+            )
+        again = {name: replace(ledger.objects[name], settled=False) for name in waiting}
+        step = late[0].step if all(one.step is late[0].step for one in late) else None
+        self._step(before, ledger.settled(again), onto=step)
+
+    def _replace(self, changes: Mapping[Name, Asked], ledger: Ledger | None = None) -> None:
+        """Go on with a ledger that says the same in another way, which is no step."""
+        before = self.ledger
+        for name in changes.keys() & self._late.keys():
+            if self._late[name].asked is before.objects.get(name):
+                self._late[name] = replace(self._late[name], asked=changes[name])
+        self.ledger = (ledger or before).settled(changes)
+        work = None if self._work is None else self._work()
+        notes = [] if work is None else [step.note for step in work.history if step.note]
+        if notes and isinstance(notes[-1], Note) and notes[-1].after is before:
+            notes[-1].after = self.ledger
+
+    def _wait(self, name: Name, step: Step | None, before: Ledger, *, looking: bool) -> None:
+        """Remember that an object has no answer, and since when."""
+        asked, known = self.ledger.objects[name], self._late.get(name)
+        if known is None or known.asked is not asked:
+            known = _Late(asked, step, before)
+        self._late[name] = replace(known, looking=looking, answers=self.answers(asked))
 
     def _something_answers(self, ledger: Ledger) -> bool:
         """Whether any prompt that waits has an answer, so that labels are needed."""
@@ -241,61 +393,82 @@ class Live:
                     return True
         return False
 
-    def _without_labels(self, ledger: Ledger) -> Answered:
+    def _without_labels(self, ledger: Ledger) -> dict[Name, str]:
         """Settle what has no answer while there are no labels yet."""
         changes: dict[Name, Asked] = {}
         for index, names in ledger.pending().items():
             if self.ground.candidates(index) is not None:
                 changes |= {name: replace(ledger.objects[name], settled=True) for name in names}
         self.ledger = ledger.settled(changes)
-        return self._look_closer(list(changes), None)
+        return dict.fromkeys(changes, "none")
 
-    def _answer(self, work: Labelling, ledger: Ledger, step: Step) -> Answered:
-        """Take what answers the prompts that wait, plane by plane."""
+    def _write(
+        self, work: Labelling, ledger: Ledger, lost: Sequence[int]
+    ) -> tuple[dict[Name, str], Exception | None]:
+        """Remove what is lost, and take what is asked for, also where that made room."""
+        freed = {work.objects[label].index for label in lost if label in work.objects}
+        work.remove(lost)
+        states, failure = self._take(work, ledger)
+        freed |= {
+            ledger.objects[name].index
+            for name, state in states.items()
+            if ledger.objects[name].label is not None and state != "same"
+        }
+        crowded = {
+            name: replace(asked, settled=False)
+            for name, asked in self.ledger.objects.items()
+            if asked.crowded and asked.settled and asked.index in freed and name not in states
+        }
+        if crowded:
+            more, failed = self._take(work, self.ledger.settled(crowded))
+            states |= {name: state for name, state in more.items() if state == "new"}
+            failure = failure or failed
+        return states, failure
+
+    def _take(self, work: Labelling, ledger: Ledger) -> tuple[dict[Name, str], Exception | None]:
+        """Take what answers the prompts that wait, plane by plane; what fails is left alone."""
         existing, cleanup = self._settings()
         changes: dict[Name, Asked] = {}
-        states: list[str] = []
-        label = None
+        states: dict[Name, str] = {}
+        failure = None
         for index, names in ledger.pending().items():
             if self.ground.candidates(index) is None:
                 continue
             parts = [ledger.objects[name] for name in names]
-            prompts, order = self._prompts(parts)
-            outcomes = work.take(
-                prompts,
-                plane=index,
-                labels=[parts[n].label for n in order],
-                choices=[parts[n].choice for n in order],
-                existing=existing,
-                cleanup=cleanup,
-            )
-            for n, outcome in zip(order, outcomes, strict=True):
-                changes[names[n]] = replace(parts[n], label=outcome.label, settled=True)
-                states.append(outcome.state)
-                label = outcome.label if outcome.state in ("new", "changed", "same") else label
+            prompts, order = joined(parts, ledger.against.get(index, np.empty((0, 2))))
+            try:
+                outcomes = work.take(
+                    prompts,
+                    plane=index,
+                    labels=[parts[n].label for n in order],
+                    choices=[parts[n].choice for n in order],
+                    existing=existing,
+                    cleanup=cleanup,
+                )
+            except ValueError as error:  # no numbers are left; the plane is as it was
+                failure = error
+                alone = {n: replace(ledger.objects[n], settled=True, left=True) for n in names}
+                changes |= alone
+                continue
+            for n, (state, label) in zip(order, outcomes, strict=True):
+                crowded = state == "taken"
+                changes[names[n]] = replace(parts[n], label=label, settled=True, crowded=crowded)
+                states[names[n]] = state
         self.ledger = ledger.settled(changes)
-        found = {name for name, state in zip(changes, states, strict=True) if state == "none"}
-        closer = self._look_closer([name for name in changes if name in found], step)
-        return replace(
-            closer,
-            new=states.count("new"),
-            changed=states.count("changed"),
-            taken=states.count("taken"),
-            label=label,
-        )
+        return states, failure
 
-    def _look_closer(self, names: Sequence[Name], step: Step | None) -> Answered:
+    def _look_closer(self, names: Sequence[Name], step: Step | None, before: Ledger) -> Answered:
         """Have planes looked at closer for prompts without an answer; say how many get none."""
         planes: dict[Index, list[Name]] = {}
         for name in names:
-            if not self.ledger.objects[name].looked:
-                planes.setdefault(self.ledger.objects[name].index, []).append(name)
+            planes.setdefault(self.ledger.objects[name].index, []).append(name)
         looking = 0
         for index, those in planes.items():
             parts = [self.ledger.objects[name] for name in those]
-            if self.ground.look_closer(index, self._prompts(parts)[0]):
-                self._closer[index] = (list(zip(those, parts, strict=True)), step)
-                looking += len(those)
+            closer = self.ground.look_closer(index, self._prompts(parts)[0])
+            looking += len(those) if closer else 0
+            for name in those:
+                self._wait(name, step, before, looking=closer)
         return Answered(none=len(names) - looking, looking=looking)
 
 
@@ -319,8 +492,8 @@ def _same_rows(before: Drawing, after: Drawing) -> bool:
     return bool(keys(before) == keys(after))
 
 
-def labels_of(ledger: Ledger) -> Mapping[int, Index]:
-    """Return the plane of each label that prompts ask for."""
-    return {
-        asked.label: asked.index for asked in ledger.objects.values() if asked.label is not None
-    }
+def _without_numbers(ledger: Ledger) -> Ledger:
+    """Return the ledger without the labels that objects had."""
+    return ledger.settled(
+        {name: replace(asked, label=None) for name, asked in ledger.objects.items()}
+    )
