@@ -45,7 +45,8 @@ class FastSamWidget(Wired):
     """
 
     def __init__(self, viewer: napari.viewer.Viewer, model: Segmenter | None = None) -> None:
-        super().__init__(viewer, model)
+        # Plugins are handed a proxy, whose layers are not the layers and which takes its time.
+        super().__init__(getattr(viewer, "__wrapped__", viewer), model)
         for button, action in (
             (self.click_button, self._click_pressed),
             (self.segment_button, self.segment_plane),

@@ -1,0 +1,41 @@
+"""The dock as napari opens it from its menu: as a plugin, with the viewer that plugins get."""
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+
+@pytest.fixture
+def opened(make_napari_viewer, plane):
+    """A viewer that is shown, with an image and the dock from the menu."""
+    viewer = make_napari_viewer(show=True)
+    viewer.add_image(plane, name="cells")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-fastsam", "Segment")
+    while dock.busy:
+        QApplication.processEvents()
+    QApplication.processEvents()
+    yield viewer, dock
+    while dock.busy:
+        QApplication.processEvents()
+
+
+def test_it_works_on_the_viewer_itself(opened):
+    viewer, dock = opened
+    assert dock.viewer is viewer
+
+
+def test_it_takes_clicks_at_once(opened):
+    viewer, dock = opened
+    assert viewer.layers.selection.active is dock.points.value
+    assert dock.click_button.value
+
+
+def test_tab_on_the_canvas_reaches_it(opened, monkeypatch):
+    _, dock = opened
+    turns = []
+    monkeypatch.setattr(dock.pointing, "turn", turns.append)
+    [canvas] = dock.native.window().findChildren(QOpenGLWidget)
+    QTest.keyClick(canvas, Qt.Key.Key_Tab)
+    assert turns == [1]
