@@ -78,7 +78,7 @@ def notices(monkeypatch):
     def report(kind, error, trace):
         shown.append(f"{kind.__name__}: {error}")
 
-    monkeypatch.setattr("napari_fastsam._napari.wiring.show_error", shown.append)
+    monkeypatch.setattr("napari_fastsam._napari.seeing.show_error", shown.append)
     monkeypatch.setattr(notification_manager, "receive_error", report)
     return shown
 
