@@ -20,6 +20,7 @@ from napari_fastsam.segmenter import ModelSpec
 if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Image, Labels
+    from numpy.typing import NDArray
 
     from napari_fastsam._napari.source import Source
     from napari_fastsam._napari.status import State
@@ -202,12 +203,19 @@ class Seeing(Form):
             if self.sifting.left is not None:
                 kept = self.sifting.kept
                 self.preview.objects(kept.to_labels())
+                if self.cleanup.preview.value and self.cleanup.cleanup:
+                    self.tidying.tidy(kept, self.cleanup.cleanup, self._show_tidied_objects)
                 found = len(self.scene.in_view or ())
                 self.everything_count.setText(words.everything_count(len(kept), found))
         elif self.cleanup.preview.value and self.cleanup.cleanup and work and view:
             self.tidying.plan(work, self.cleanup.cleanup, view.index, self._show_tidied)
         else:
             self.preview.objects(None)
+
+    def _show_tidied_objects(self, labels: NDArray[Any]) -> None:
+        """Show what *everything* would take, as cleanup would leave it."""
+        if self.current_tab == "everything" and self.everything_preview.value:
+            self.preview.objects(labels)
 
     def _show_tidied(self, planned: Planned) -> None:
         """Show the labels of a plane as cleanup would leave them."""

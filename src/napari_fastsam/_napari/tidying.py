@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastsam._napari.worker import Job, Worker
+from napari_fastsam.cleanup import Cleanup, clean
 from napari_fastsam.records import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending
-    from napari_fastsam.cleanup import Cleanup
+    from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
     from napari_fastsam.plans import Planned
 
@@ -46,6 +49,22 @@ class Tidying:
                 self._failed(error)
 
         job = Job(plan, then, ended, doing="Tidying")
+        self.worker.submit(job)
+        return job
+
+    def tidy(
+        self, objects: Instances, cleanup: Cleanup, then: Callable[[NDArray[Any]], None]
+    ) -> Job:
+        """Work out what becomes of objects, and pass their label image on in the main thread."""
+
+        def tidied(_: Callable[[], bool]) -> Iterator[NDArray[Any]]:
+            yield clean(objects.to_labels(), cleanup)
+
+        def ended(_: Ending, error: Exception | None) -> None:
+            if error is not None:
+                self._failed(error)
+
+        job = Job(tidied, then, ended, doing="Tidying")
         self.worker.submit(job)
         return job
 
