@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import notification_manager, show_error
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.views import View
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Job
+    from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
     from napari_fastsam.plans import Planned
     from napari_fastsam.segmenter import Segmenter
@@ -204,7 +206,8 @@ class Seeing(Form):
                 kept = self.sifting.kept
                 self.preview.objects(kept.to_labels())
                 if self.cleanup.preview.value and self.cleanup.cleanup:
-                    self.tidying.tidy(kept, self.cleanup.cleanup, self._show_tidied_objects)
+                    now = (self.sifting.left, self.sifting.without)
+                    self.tidying.tidy(kept, self.cleanup.cleanup, partial(self._show_kept, now))
                 found = len(self.scene.in_view or ())
                 self.everything_count.setText(words.everything_count(len(kept), found))
         elif self.cleanup.preview.value and self.cleanup.cleanup and work and view:
@@ -212,9 +215,12 @@ class Seeing(Form):
         else:
             self.preview.objects(None)
 
-    def _show_tidied_objects(self, labels: NDArray[Any]) -> None:
-        """Show what *everything* would take, as cleanup would leave it."""
-        if self.current_tab == "everything" and self.everything_preview.value:
+    def _show_kept(
+        self, then: tuple[Instances | None, frozenset[int]], labels: NDArray[Any]
+    ) -> None:
+        """Show what *everything* would take, as cleanup would leave it, if that is still so."""
+        same = self.sifting.left is then[0] and self.sifting.without == then[1]
+        if same and self.current_tab == "everything" and self.everything_preview.value:
             self.preview.objects(labels)
 
     def _show_tidied(self, planned: Planned) -> None:
