@@ -169,13 +169,13 @@ class Person:
 
     def undo(self):
         step = self.work.undo()
-        return step if step is None else self._follow(step, back=True)
+        return step if step is None else self.follow(step, back=True)
 
     def redo(self):
         step = self.work.redo()
-        return step if step is None else self._follow(step, back=False)
+        return step if step is None else self.follow(step, back=False)
 
-    def _follow(self, step, *, back):
+    def follow(self, step, *, back):
         drawing = self.live.undo(step, back=back)
         if drawing is not None:
             self.points, self.shapes = list(drawing.points), list(drawing.shapes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 DIGITS = 6
 """Of positions: what is left when they go from layer to layer and back."""
+
+_T = TypeVar("_T")
 
 Name = tuple["Hashable", ...]
 """What an object that is asked for is called while its prompts last."""
@@ -147,6 +149,21 @@ class Ledger:
             names=names,
             objects={name: asked for name, asked in self.objects.items() if name in kept},
             against=self.against if points else {},
+        )
+
+    def without(self, name: Name) -> Ledger:
+        """Return the ledger without an object and what asks for it."""
+        points, shapes = self.names
+        drawing = replace(
+            self.drawing,
+            points=_others(self.drawing.points, points, name),
+            shapes=_others(self.drawing.shapes, shapes, name),
+        )
+        return replace(
+            self,
+            drawing=drawing,
+            names=(_others(points, points, name), _others(shapes, shapes, name)),
+            objects={other: asked for other, asked in self.objects.items() if other != name},
         )
 
     def owner(self, label: int, index: Index) -> Name | None:
@@ -333,6 +350,11 @@ def joined(parts: Sequence[Asked], against: NDArray[np.float64]) -> tuple[Prompt
         ),
         order,
     )
+
+
+def _others(items: Sequence[_T], owners: Sequence[Name], name: Name) -> tuple[_T, ...]:
+    """Return the items of all owners but one."""
+    return tuple(item for item, owner in zip(items, owners, strict=True) if owner != name)
 
 
 def same_rows(one: Asked, other: Asked) -> bool:

@@ -108,7 +108,7 @@ class Live:
         self.ground = ground
         self._settings = settings
         self._answered = answered
-        self._late: dict[Name, _Late] = {}
+        self._late: dict[int, _Late] = {}  # by the id of what is asked, which they keep
         self._work: ref[Labelling] | None = None
 
     def adopt(self, drawing: Drawing, *, points: bool = False, shapes: bool = False) -> None:
@@ -121,6 +121,8 @@ class Live:
         points, shapes
             Whether points, or shapes, are those of before: then they go on with their objects.
         """
+        if not points and not shapes:
+            self._late.clear()
         kept = self.ledger.only(points=points, shapes=shapes)
         self.ledger, _ = read(kept, drawing, settled=True)
 
@@ -197,7 +199,7 @@ class Live:
             return False
         before = self.ledger
         name = before.owner(label, index)
-        after = before if name is None else read(before, without(before, name))[0]
+        after = before if name is None else before.without(name)
         note = Note(before, after)
         with work.together(note if name is not None else None):
             found = work.give_back(label, plane=index)
@@ -211,15 +213,28 @@ class Live:
         return found
 
     def undo(self, step: Step, *, back: bool = True) -> Drawing | None:
-        """Return what has to be drawn after a step was undone (or redone), None for no change."""
+        """Return what has to be drawn after a step was undone (or redone), None for no change.
+
+        Notes
+        -----
+        What came meanwhile for prompts that are back is taken where no step is left to be redone: a
+        new step would be in its way.
+        """
         if not isinstance(step.note, Note):
             return None
         self.ledger = step.note.before if back else step.note.after
         drawing = self.ledger.drawing
-        for index in self.ledger.pending():
-            self.ground.look(index)
-        for index in {late.asked.index for late in self._late.values()}:
-            self._answer_late(index)  # its candidates may have come while the step was undone
+        work = None if self._work is None else self._work()
+        if not back and work is not None and work.history.next is None:
+            for index in {asked.index for asked in self.ledger.objects.values()}:
+                self._answer_late(index)
+        for index, names in self.ledger.pending().items():
+            if self.ground.candidates(index) is None:
+                self.ground.look(index)
+            else:
+                objects = self.ledger.objects
+                alone = {name: replace(objects[name], settled=True, left=True) for name in names}
+                self.ledger = self.ledger.settled(alone)
         return drawing
 
     def answers(self, asked: Asked) -> int:
@@ -325,9 +340,9 @@ class Live:
         if self.ground.candidates(index) is None:
             return {}
         late = {
-            name: one
-            for name, one in self._late.items()
-            if one.asked.index == index and self.ledger.objects.get(name) is one.asked
+            name: self._late[id(asked)]
+            for name, asked in self.ledger.objects.items()
+            if asked.index == index and id(asked) in self._late
         }
         found = {
             name: one
@@ -367,9 +382,12 @@ class Live:
     def _replace(self, changes: Mapping[Name, Asked], ledger: Ledger | None = None) -> None:
         """Go on with a ledger that says the same in another way, which is no step."""
         before = self.ledger
-        for name in changes.keys() & self._late.keys():
-            if self._late[name].asked is before.objects.get(name):
-                self._late[name] = replace(self._late[name], asked=changes[name])
+        if ledger is None and not changes:
+            return
+        for name, asked in changes.items():
+            late = self._late.get(id(before.objects.get(name)))
+            if late is not None:
+                self._late[id(asked)] = replace(late, asked=asked)
         self.ledger = (ledger or before).settled(changes)
         work = None if self._work is None else self._work()
         notes = [] if work is None else [step.note for step in work.history if step.note]
@@ -378,10 +396,10 @@ class Live:
 
     def _wait(self, name: Name, step: Step | None, before: Ledger, *, looking: bool) -> None:
         """Remember that an object has no answer, and since when."""
-        asked, known = self.ledger.objects[name], self._late.get(name)
-        if known is None or known.asked is not asked:
-            known = _Late(asked, step, before)
-        self._late[name] = replace(known, looking=looking, answers=self.answers(asked))
+        asked = self.ledger.objects[name]
+        late = self._late.get(id(asked), _Late(asked, step, before))
+        answers = self.answers(asked)
+        self._late[id(asked)] = replace(late, looking=looking, answers=answers)
 
     def _something_answers(self, ledger: Ledger) -> bool:
         """Whether any prompt that waits has an answer, so that labels are needed."""
@@ -470,17 +488,6 @@ class Live:
             for name in those:
                 self._wait(name, step, before, looking=closer)
         return Answered(none=len(names) - looking, looking=looking)
-
-
-def without(ledger: Ledger, name: Name) -> Drawing:
-    """Return what is drawn without the rows that ask for an object."""
-    points, shapes = ledger.rows_of(name)
-    drawing = ledger.drawing
-    return replace(
-        drawing,
-        points=tuple(row for n, row in enumerate(drawing.points) if n not in set(points)),
-        shapes=tuple(row for n, row in enumerate(drawing.shapes) if n not in set(shapes)),
-    )
 
 
 def _same_rows(before: Drawing, after: Drawing) -> bool:
