@@ -283,15 +283,21 @@ def test_a_segmenter_is_used_as_it_is(blobs: BlobSegmenter) -> None:
     [
         ({"indices": ((3,),)}, r"\[\(3,\)\]"),
         ({"indices": ((-1,), (0,))}, r"\[\(-1,\)\]"),
+        ({"indices": (1, (0,))}, r"\[1\]"),
         ({"prompts": {(0, 0): Prompts(points=[(1, 1)])}}, r"\[\(0, 0\)\]"),
     ],
-    ids=["beyond", "negative", "too many axes"],
+    ids=["beyond", "negative", "no tuple", "too many axes"],
 )
 def test_planes_that_are_not_there_are_refused(
     stack: np.ndarray, options: dict[str, Any], arrived: str
 ) -> None:
     with pytest.raises(ValueError, match=rf"Expected .*\(3,\).*Got {arrived}.*To fix it: "):
         Request(data=stack, **options)
+
+
+def test_a_confidence_is_a_share(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    with pytest.raises(ValueError, match="from 0 to 1. Got 25"):
+        segment_stack(stack, blobs, confidence=25)
 
 
 @pytest.mark.parametrize("axes", ["ZY", "ZZYX", "TZYX", "ABC"])

@@ -153,3 +153,15 @@ def test_nothing_found_changes_nothing(existing):
     placed = plan_plane(before, np.zeros((1, 2), np.uint32), existing, counter())
     assert placed.labels.tolist() == [[3, 0]]
     assert (placed.numbers, placed.taken) == ({}, 0)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written():
+    plane = np.ones(SHAPE, int)
+    with pytest.raises(ValueError, match=r"on a plane of \(8, 10\).*\(3, 3\)"):
+        plan_plane(plane, np.ones((3, 3), int), "keep", lambda count: 1)
+    for call in (
+        lambda: plan_plane(plane, plane, "kepe", lambda count: 1),
+        lambda: fit(plane, [], "kepe"),
+    ):
+        with pytest.raises(ValueError, match="Got 'kepe'"):
+            call()

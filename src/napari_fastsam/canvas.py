@@ -100,6 +100,34 @@ class ArrayCanvas:
         self.array[key] = values if upright(self.axes) else values.T
 
 
+def position(axes: PlaneAxes, plane: Index | int) -> Index:
+    """Return the position of a plane on the stepped axes; for a single axis a number will do.
+
+    Raises
+    ------
+    ValueError
+        If there is no such plane.
+
+    Examples
+    --------
+    >>> position(PlaneAxes("ZYX", (3, 4, 5)), 2)
+    (2,)
+    """
+    sizes = tuple(axes.shape[n] for n in axes.steps)
+    index = tuple(plane) if np.iterable(plane) else (plane,)
+    fail_if(
+        len(index) != len(sizes)
+        or not all(isinstance(at, int | np.integer) for at in index)
+        or not all(0 <= at < n for at, n in zip(index, sizes, strict=True)),
+        f"a plane inside {sizes}, the sizes of the stepped axes",
+        f"{plane!r}",
+        f"pass a position of {len(sizes)} whole numbers, counted from 0"
+        if sizes
+        else "leave the plane out: there is only one",
+    )
+    return tuple(int(at) for at in index)
+
+
 def window_key(
     axes: PlaneAxes, index: Index, window: Window | None = None
 ) -> tuple[int | slice, ...]:
@@ -110,14 +138,7 @@ def window_key(
     ValueError
         If there is no such plane.
     """
-    sizes = tuple(axes.shape[n] for n in axes.steps)
-    fail_if(
-        len(index) != len(sizes)
-        or not all(0 <= at < n for at, n in zip(index, sizes, strict=True)),
-        f"a plane inside {sizes}, the sizes of the stepped axes",
-        f"{tuple(index)}",
-        f"pass a position of {len(sizes)} whole numbers, counted from 0",
-    )
+    index = position(axes, index)
     places = dict(zip("YX", window or (slice(None), slice(None)), strict=True))
     steps = dict(zip(axes.steps, index, strict=True))
     return tuple(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from napari_fastsam.canvas import position
 from napari_fastsam.history import Taken
 from napari_fastsam.placing import Existing, fit, paint, pull_out, take_out
 from napari_fastsam.plans import Planning
@@ -55,14 +56,14 @@ class _Change(NamedTuple):
 class Objects(Planning):
     """A label array with objects that can be changed and taken away; see `Stepwise`."""
 
-    def remove(self, labels: Sequence[int]) -> None:
+    def remove(self, labels: int | Sequence[int]) -> None:
         """Take the objects of labels away, pixel by pixel as they were taken, as one step.
 
         What a person painted with these labels elsewhere stays. Labels without an object are
         passed over.
         """
         planes: dict[tuple[int, Index], list[int]] = {}
-        for label in dict.fromkeys(labels):
+        for label in dict.fromkeys(np.atleast_1d(np.asarray(labels, int)).tolist()):
             if label in self.objects:
                 taken = self.objects[label]
                 planes.setdefault((taken.frame, taken.index), []).append(label)
@@ -73,11 +74,12 @@ class Objects(Planning):
                 if record is not None:
                     record |= plain(do="remove", labels=those)
 
-    def give_back(self, label: int, *, plane: Index = ()) -> bool:
+    def give_back(self, label: int, *, plane: Index | int = ()) -> bool:
         """Take every pixel of a label off a plane, as one step; False if there is none.
 
         What its object covered comes back.
         """
+        plane = position(self.canvas.axes, plane)
         whole = self.canvas.read(plane)
         own = whole == label
         if label <= 0 or not own.any():

@@ -22,7 +22,13 @@ from napari_fastsam.closer import Seen, extend, first_look, next_window, reach
 from napari_fastsam.linking import Linker
 from napari_fastsam.planes import Display, PlaneAxes, level_for
 from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, Segmenter
-from napari_fastsam.selection import DEFAULT_CONFIDENCE, Selection, everything, select
+from napari_fastsam.selection import (
+    DEFAULT_CONFIDENCE,
+    Selection,
+    check_confidence,
+    everything,
+    select,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -90,6 +96,7 @@ class Request:
     key: Hashable | None = None
 
     def __post_init__(self) -> None:
+        check_confidence(self.confidence)
         axes = self.axes or PlaneAxes.guess(tuple(self.data.shape))
         object.__setattr__(self, "axes", axes)
         sizes = [axes.shape[n] for n in axes.steps]
@@ -97,14 +104,15 @@ class Request:
         wrong = [
             index
             for index in wanted
-            if len(index) != len(sizes)
+            if not isinstance(index, tuple)
+            or len(index) != len(sizes)
             or not all(0 <= at < size for at, size in zip(index, sizes, strict=True))
         ]
         fail_if(
             wrong,
             f"planes inside {tuple(sizes)}, the sizes of the stepped axes",
             f"{wrong}",
-            "leave those planes out",
+            "pass a tuple for each plane, and leave those out that are not there",
         )
 
     @property

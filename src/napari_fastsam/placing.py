@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from napari_fastsam._checks import fail_if
 from napari_fastsam.runs import Runs
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Existing = Literal["keep", "overwrite", "clear"]
 """What becomes of objects that are there already: they stay on top, they give way where new objects
-lie, or they leave the plane."""
+lie, or they leave the plane. Where single objects come, not planes, nothing leaves the plane."""
 
 LEAST_FREE = 0.5
 """An object of which a smaller share is free of kept objects counts as labelled already."""
@@ -35,6 +36,16 @@ class Placed(NamedTuple):
     labels: NDArray[Any]
     numbers: dict[int, int]
     taken: int
+
+
+def check_existing(existing: str) -> None:
+    """Refuse what does not say what becomes of objects that are there: none may be lost by it."""
+    fail_if(
+        existing not in get_args(Existing),
+        'existing="keep", "overwrite" or "clear"',
+        repr(existing),
+        "correct the word",
+    )
 
 
 def fit(
@@ -56,7 +67,13 @@ def fit(
         of `found`. Otherwise it gets all its pixels, but the same object only once.
     corner
         First row and column of the window.
+
+    Raises
+    ------
+    ValueError
+        If `existing` is none of the words for it.
     """
+    check_existing(existing)
     pixels: list[NDArray[np.bool_] | None] = [None] * len(found)
     free = labels == 0
     met: set[tuple[bytes, bytes]] = set()
@@ -154,7 +171,19 @@ def plan_plane(
         in `numbers` come, whatever is free of them.
     numbers
         Numbers given to labels of `found` on earlier planes; new ones are added.
+
+    Raises
+    ------
+    ValueError
+        If the planes differ in shape, or `existing` is none of the words for it.
     """
+    check_existing(existing)
+    fail_if(
+        found.shape != before.shape,
+        f"objects on a plane of {before.shape}",
+        f"some on one of {found.shape}",
+        "pass what was found on an image of the labels' size",
+    )
     numbers = {} if numbers is None else numbers
     areas = np.bincount(found.ravel(), minlength=1)
     wanted = areas > 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastsam.canvas import position
 from napari_fastsam.cleanup import clean
 from napari_fastsam.history import Edit
 from napari_fastsam.placing import Existing, Placed, plan_plane
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from napari_fastsam.pipeline import Index
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Planned:
     """A change of one plane that is worked out and not yet written.
 
@@ -58,6 +59,9 @@ class Planned:
     def new(self) -> int:
         """How many objects come."""
         return len(self.numbers)
+
+    def __repr__(self) -> str:
+        return f"Planned(plane={self.edit.index}, new={self.new}, taken={self.taken})"
 
 
 STRIP = 1 << 17
@@ -102,14 +106,17 @@ class Planning(Stepwise):
         planned = self._plan(plane, found, existing, reserve, numbers, frame)
         return replace(planned, windows=tuple(windows))
 
-    def plan_clean(self, cleanup: Cleanup, plane: Index) -> Planned:
+    def plan_clean(self, cleanup: Cleanup, plane: Index | int) -> Planned:
         """Work out what tidying does to a plane; from any thread."""
         frame = self.frame
-        before = self.canvases[frame].read(plane)
+        canvas = self.canvases[frame]
+        plane = position(canvas.axes, plane)
+        before = canvas.read(plane)
         return _planned(plane, before, Placed(clean(before, cleanup), {}, 0), frame)
 
-    def clean(self, cleanup: Cleanup, *, plane: Index = ()) -> None:
+    def clean(self, cleanup: Cleanup, *, plane: Index | int = ()) -> None:
         """Tidy the labels of a plane, as one step."""
+        plane = position(self.canvas.axes, plane)
         self.write(self.plan_clean(cleanup, plane), plain(do="clean", plane=plane, cleanup=cleanup))
 
     def write(

@@ -180,6 +180,16 @@ def box_fit(candidates: Instances, boxes: NDArray[np.float64]) -> NDArray[np.flo
     return np.asarray((mask_iou + frame_iou) / 2 * inside)
 
 
+def check_confidence(confidence: float | None) -> None:
+    """Refuse what is no score: nothing would be found, and nobody would know why."""
+    fail_if(
+        confidence is not None and not 0 <= confidence <= 1,
+        "a confidence from 0 to 1",
+        f"{confidence}",
+        "pass a share, as 0.25 for 25 %",
+    )
+
+
 def everything(
     candidates: Instances,
     *,
@@ -210,6 +220,7 @@ def everything(
     Wrong where objects lie in objects, as organelles in cells, and all are wanted: filter the
     candidates by their score instead, ``candidates[candidates.scores >= 0.25]``.
     """
+    check_confidence(confidence)
     keep = (candidates.scores >= confidence) & (candidates.areas >= min_area)
     if max_area is not None:
         keep &= candidates.areas <= max_area
