@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from labelling_cases import AS_IS, SHAPE, Pool, numbered, stroke
 from napari_fastsam import Cleanup, Instances, Labelling, PlaneAxes, Prompts, provenance, replay
 from napari_fastsam.canvas import ArrayCanvas
+from napari_fastsam.history import Edit
 from napari_fastsam.labelling import Outcome, run_record
 from napari_fastsam.looking import Looking
 from napari_fastsam.pipeline import run
@@ -424,6 +426,120 @@ def test_a_plane_that_does_not_exist_is_refused(work):
     with pytest.raises(ValueError, match="a plane inside"):
         work.take(at((1, 1)), plane=(3,))
     assert work.undo() is None
+
+
+def test_a_number_names_a_plane_where_one_axis_is_stepped():
+    work = Labelling(
+        ArrayCanvas(np.zeros((2, 12, 12), int)), lambda plane, prompts: squares((1, 1))
+    )
+    work.take(at((1, 1)), plane=1)
+    assert not work.labels[0].any()
+    work.clean(Cleanup(min_area=100), plane=np.int64(1))
+    assert not work.labels.any()
+    work.everything(plane=[1])
+    assert work.give_back(2, plane=1)
+    assert json.dumps(provenance(work))
+
+
+@pytest.mark.parametrize("word", ["Keep", "overwrit", ""])
+def test_a_word_that_is_misspelt_writes_over_nothing(word, blobs):
+    work = Labelling.of(np.full((8, 8), 255, np.uint8), blobs, labels=np.eye(8, dtype=int))
+    calls = (
+        lambda: work.take(at((1, 3)), existing=word),
+        lambda: work.everything(existing=word),
+        lambda: work.segment(existing=word),
+        lambda: work.plan((), np.ones((8, 8), int), word),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=rf'"keep", "overwrite" or "clear".*{word!r}'):
+            call()
+    assert (len(work.history), blobs.calls) == (0, 0)
+
+
+def test_what_makes_no_sense_is_refused_in_words(work):
+    cases = [
+        (TypeError, "Expected Prompts. Got a list", lambda: work.take([(1, 1)])),
+        (ValueError, "leave the plane out", lambda: work.take(at((1, 1)), plane=0)),
+        (ValueError, r"different labels.*\[1\.5\]", lambda: work.take(at((1, 1)), labels=[1.5])),
+        (ValueError, "whole numbers as choices", lambda: work.take(at((1, 1)), choices=["next"])),
+        (ValueError, r"from 0 to 2.*\[3\]", lambda: work.everything(without=[3])),
+        (ValueError, "from 0 to 1. Got 25", lambda: work.everything(confidence=25)),
+        (ValueError, "from 0 to 1. Got nan", lambda: work.everything(confidence=float("nan"))),
+        (
+            ValueError,
+            r"plane of \(12, 12\)",
+            lambda: work.everything(squares((1, 1), shape=(9, 9))),
+        ),
+        (ValueError, "strokes with plane, corner", lambda: work.paint([{"plane": []}])),
+    ]
+    for error, words, call in cases:
+        with pytest.raises(error, match=words):
+            call()
+    assert not work.labels.any()
+    assert len(work.history) == 0
+
+
+def test_strokes_beyond_the_plane_are_refused(work):
+    edit = Edit.between((), (slice(10, 14), slice(0, 2)), np.zeros((4, 2)), np.ones((4, 2)))
+    with pytest.raises(ValueError, match=r"inside a plane of 12 x 12.*\(10, 0\)"):
+        work.paint([edit])
+    with pytest.raises(ValueError, match="only one"):
+        work.paint([replace(edit, index=(1,), corner=(0, 0))])
+    assert not work.labels.any()
+
+
+def test_labels_that_are_there_are_gone_on_with(blobs):
+    image = np.zeros((12, 12), np.uint8)
+    image[1:4, 1:4] = image[8:11, 8:11] = 255
+    there = np.zeros((12, 12), np.uint16)
+    there[1:4, 1:4] = 7
+    work = Labelling.of(image, blobs, axes="YX", labels=there)
+    assert work.take(at((2, 2), (9, 9))) == [Outcome("taken", None), Outcome("new", 8)]
+    assert work.labels is there
+    assert (
+        Labelling(ArrayCanvas(np.full((2, 3, 3), 4)), lambda plane, prompts: None).next_label == 5
+    )
+
+
+def test_runs_and_undoing_stand_alone(work):
+    def together(call):
+        with work.together():
+            work.take(at((9, 9)))
+            call()
+
+    work.take(at((1, 1)))
+    before = work.labels.copy()
+    for call in (work.undo, work.redo, lambda: work.begin({"do": "run"})):
+        with pytest.raises(ValueError, match="end the with block"):
+            together(call)
+        np.testing.assert_array_equal(work.labels, before)
+    assert len(work.history) == 1
+
+
+def test_a_run_that_fails_keeps_what_was_done_as_one_step(blobs):
+    class Torn:
+        """A stack whose second plane cannot be read."""
+
+        shape, dtype = (2, 8, 8), np.dtype(np.uint8)
+
+        def __getitem__(self, key):
+            if key[0]:
+                raise OSError("unreadable")
+            return np.pad(np.full((4, 4), 255, np.uint8), 2)
+
+    work = Labelling.of(Torn(), blobs, axes="ZYX", display=AS_IS)
+    with pytest.raises(OSError, match="unreadable"):
+        work.segment([1])
+    assert len(work.history) == 0
+    with pytest.raises(OSError, match="unreadable"):
+        work.segment()
+    assert (len(work.history), work.labels[0].any()) == (1, True)
+    work.undo()
+    assert not work.labels.any()
+
+
+def test_what_is_planned_is_shown_in_short(work):
+    assert repr(work.everything()) == "Planned(plane=(), new=3, taken=0)"
 
 
 def test_a_prompt_that_went_to_another_plane_takes_its_object_along():

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
-from napari_fastsam.canvas import ArrayCanvas
+from napari_fastsam.canvas import ArrayCanvas, position
 from napari_fastsam.cleanup import Cleanup, clean, tidy
 from napari_fastsam.closer import Seen
 from napari_fastsam.looking import Looking
 from napari_fastsam.objects import Objects, Outcome
 from napari_fastsam.pipeline import run
+from napari_fastsam.placing import check_existing
 from napari_fastsam.planes import PlaneAxes
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.records import plain
@@ -50,7 +51,7 @@ class Labelling(Objects):
         Called with the position of a plane and prompts; returns the candidates to choose from, best
         with where the plane was looked at closer: replaying needs that.
     first
-        The first free label.
+        The first free label; ``None`` for one after the largest that is there.
     max_bytes
         Memory for steps that can be undone.
 
@@ -75,7 +76,7 @@ class Labelling(Objects):
         canvas: Canvas,
         candidates: Callable[[Index, Prompts], Instances | Seen],
         *,
-        first: int = 1,
+        first: int | None = None,
         max_bytes: int = 256 << 20,
     ) -> None:
         super().__init__(canvas, first=first, max_bytes=max_bytes)
@@ -91,13 +92,17 @@ class Labelling(Objects):
         axes: str | None = None,
         display: Display | None = None,
         closer: bool = True,
+        labels: Any = None,
     ) -> Labelling:
-        """Return a labelling of an image that has no labels yet; they are in `labels`.
+        """Return a labelling of an image.
 
         Parameters
         ----------
         image, model, axes, display, closer
             As for `see`.
+        labels
+            What is there already and is gone on with, in place: an array of integers (NumPy, zarr)
+            of the image's shape without channels. ``None`` makes an empty one, see `labels`.
 
         Examples
         --------
@@ -109,7 +114,9 @@ class Labelling(Objects):
         """
         looking = Looking(image, model, axes=axes, display=display, closer=closer)
         letters, sizes = _without_channels(looking.axes)
-        work = cls(ArrayCanvas(np.zeros(sizes, np.uint32), PlaneAxes(letters, sizes)), looking)
+        first = 1 if labels is None else None  # nothing to read in an empty array
+        labels = np.zeros(sizes, np.uint32) if labels is None else labels
+        work = cls(ArrayCanvas(labels, PlaneAxes(letters, sizes)), looking, first=first)
         work.sources.append(looking.record())
         return work
 
@@ -138,8 +145,9 @@ class Labelling(Objects):
         closer
             Whether a plane is looked at closer where a prompt has no answer.
         """
-        self.candidates = looking = Looking(image, model, axes=axes, display=display, closer=closer)
+        looking = Looking(image, model, axes=axes, display=display, closer=closer)
         self.canvas = ArrayCanvas(self.labels, PlaneAxes(*_without_channels(looking.axes)))
+        self.candidates = looking
         record = looking.record()
         if record not in self.sources:
             self.sources.append(record)
@@ -156,7 +164,7 @@ class Labelling(Objects):
         self,
         prompts: Prompts,
         *,
-        plane: Index = (),
+        plane: Index | int = (),
         labels: Sequence[int | None] | None = None,
         choices: Sequence[int] | None = None,
         existing: Existing = "keep",
@@ -169,14 +177,15 @@ class Labelling(Objects):
         prompts
             Q questions about one plane.
         plane
-            Its position on the stepped axes.
+            Its position on the stepped axes; a number will do where only one axis is stepped.
         labels
             For each question the label whose object it asks for anew, or ``None`` for an object
             with a number of its own.
         choices
             For each question how many answers are passed over, as `Selection.cycle` does.
         existing
-            Whether objects that are there stay on top (``"keep"``) or not (``"overwrite"``).
+            Whether objects that are there stay on top (``"keep"``) or not (``"overwrite"``, and
+            ``"clear"``, which clears nothing here).
         cleanup
             How each object is tidied before it is written.
 
@@ -189,10 +198,14 @@ class Labelling(Objects):
         ValueError
             If there is no such plane, or labels or choices do not fit the questions.
         """
+        _check_prompts(prompts)
+        check_existing(existing)
+        plane = position(self.canvas.axes, plane)
         count = len(prompts)
         labels = [None] * count if labels is None else list(labels)
         choices = [0] * count if choices is None else list(choices)
         self._check(count, labels, choices)
+        labels = [None if label is None else int(label) for label in labels]
         pool, looked = self._look(plane, prompts)
         selection = select(pool, prompts)
         objects: list[Instances | None] = []
@@ -219,7 +232,7 @@ class Labelling(Objects):
         self,
         objects: Instances | None = None,
         *,
-        plane: Index = (),
+        plane: Index | int = (),
         confidence: float = DEFAULT_CONFIDENCE,
         min_area: int = 0,
         max_area: int | None = None,
@@ -248,8 +261,15 @@ class Labelling(Objects):
 
         Returns
         -------
-        What was written.
+        What was written: how many objects are `new`, and how many had a place that was `taken`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such plane or no such object, or the objects are on another one.
         """
+        check_existing(existing)
+        plane = position(self.canvas.axes, plane)
         if objects is None:
             how = plain(confidence=confidence, min_area=min_area, max_area=max_area)
             how |= plain(without=list(without) or None)
@@ -270,9 +290,9 @@ class Labelling(Objects):
 
     def segment(
         self,
-        planes: Sequence[Index] | None = None,
+        planes: Sequence[Index | int] | None = None,
         *,
-        prompts: Mapping[Index, Prompts] | None = None,
+        prompts: Mapping[Index, Prompts] | Mapping[int, Prompts] | None = None,
         confidence: float | None = None,
         min_area: int = 0,
         max_area: int | None = None,
@@ -292,7 +312,13 @@ class Labelling(Objects):
             As for `Request`.
         existing
             What becomes of objects that are there.
+
+        Raises
+        ------
+        ValueError
+            If a plane is not there or cannot be shown. Those before it stay, as one step.
         """
+        check_existing(existing)
         looking = self.candidates
         fail_if(
             not isinstance(looking, Looking),
@@ -301,8 +327,13 @@ class Labelling(Objects):
             "make it with Labelling.of(image), or call see(image) first",
         )
         assert isinstance(looking, Looking)
+        axes = looking.axes
+        if prompts is not None:
+            for one in prompts.values():
+                _check_prompts(one)
+            prompts = {position(axes, plane): one for plane, one in prompts.items()}
         request = looking.request(
-            indices=None if planes is None else tuple(planes),
+            indices=None if planes is None else tuple(position(axes, n) for n in planes),
             prompts=prompts,
             confidence=confidence,
             min_area=min_area,
@@ -310,9 +341,10 @@ class Labelling(Objects):
             link=link,
             cleanup=cleanup or Cleanup(),
         )
-        step = self.begin(run_record(request, existing))
+        step = None
         numbers: dict[int, int] = {}
         for result in run(request, looking.model, cache=looking.cache):
+            step = step or self.begin(run_record(request, existing))
             if counts_on_each_plane(request):
                 numbers = {}
             planned = self.plan(
@@ -333,10 +365,18 @@ class Labelling(Objects):
             f"{len(labels)} labels and {len(choices)} choices",
             "see Prompts.questions for their order",
         )
+        fail_if(
+            not all(isinstance(choice, int | np.integer) for choice in choices),
+            "whole numbers as choices",
+            f"{list(choices)}",
+            "pass how many answers are passed over, 0 for none",
+        )
         named = [label for label in labels if label is not None]
         largest = np.iinfo(self.canvas.dtype).max
         fail_if(
-            len(set(named)) != len(named) or not all(0 < label <= largest for label in named),
+            not all(isinstance(label, int | np.integer) for label in named)
+            or len(set(named)) != len(named)
+            or not all(0 < label <= largest for label in named),
             f"different labels, from 1 to {largest}",
             f"{named}",
             "pass None for an object that gets a number of its own",
@@ -346,9 +386,26 @@ class Labelling(Objects):
 def chosen(candidates: Instances, *, without: Sequence[int] = (), **how: Any) -> Instances:
     """Return what `everything` chooses, but for those numbers (from 0) that are left out."""
     found = everything(candidates, **how)
+    fail_if(
+        not all(0 <= number < len(found) for number in without),
+        f"numbers of objects to leave out, from 0 to {len(found) - 1}",
+        f"{list(without)}",
+        "correct them, or leave them out",
+    )
     keep = np.ones(len(found), bool)
     keep[list(without)] = False
     return found[keep]
+
+
+def _check_prompts(prompts: Any) -> None:
+    """Refuse what are no prompts."""
+    fail_if(
+        not isinstance(prompts, Prompts),
+        "Prompts",
+        f"a {type(prompts).__name__}",
+        "pass Prompts(points=[(row, column)]), or with boxes, masks or scribbles",
+        TypeError,
+    )
 
 
 def run_record(request: Request, existing: Existing) -> dict[str, Any]:

@@ -140,12 +140,13 @@ def replay(
             work.candidates = seers[number]
         work.canvas = ArrayCanvas(array, PlaneAxes(step.get("axes", told["axes"]), array.shape))
 
-    work = Labelling(ArrayCanvas(array, PlaneAxes(told["axes"], array.shape)), _nothing)
+    work = Labelling(ArrayCanvas(array, PlaneAxes(told["axes"], array.shape)), _nothing, first=1)
     # The first snapshot of a pixel is the one from before all steps, so it is written last.
     for start in reversed(record["start"]):
         turn(start)
         whole = (slice(None), slice(None))
         work.canvas.write(tuple(start["plane"]), whole, Runs.from_json(start).array())
+    work.skip(int(array.max(initial=0)))  # another model may find what had no number
     for step in record["steps"]:
         _follow(work, step, turn)
     return array

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from napari_fastsam._checks import fail_if
+from napari_fastsam._checks import fail_if, message
+from napari_fastsam.canvas import position
 from napari_fastsam.history import Edit, History, Step
 from napari_fastsam.records import edit_from_json, plain
 from napari_fastsam.runs import Runs
@@ -45,7 +46,7 @@ class Stepwise:
     canvas
         Where labels are written, as `ArrayCanvas`.
     first
-        The first free label.
+        The first free label; ``None`` for one after the largest that is there.
     max_bytes
         Memory for steps that can be undone.
 
@@ -69,14 +70,16 @@ class Stepwise:
     Steps, objects and records keep to the axes that they were made with.
     """
 
-    def __init__(self, canvas: Canvas, *, first: int = 1, max_bytes: int = 256 << 20) -> None:
+    def __init__(
+        self, canvas: Canvas, *, first: int | None = None, max_bytes: int = 256 << 20
+    ) -> None:
         self.history = History(max_bytes)
         self.objects: dict[int, Taken] = {}
         self.context: dict[str, Any] = {}
         self.start: list[dict[str, Any]] = []
         self.canvases = [canvas]
         self._frame = 0
-        self._next = self._unused = first
+        self._next = self._unused = _largest(canvas) + 1 if first is None else first
         self._lock = Lock()
         self._open: Step | None = None
         self._seen: set[tuple[int, Index]] = set()
@@ -162,7 +165,14 @@ class Stepwise:
             self.history.push(step)
 
     def begin(self, record: dict[str, Any], note: Any = None) -> Step:
-        """Return a step, the last one from now on, that planes are added to as they are done."""
+        """Return a step, the last one from now on, that planes are added to as they are done.
+
+        Raises
+        ------
+        ValueError
+            Inside of `together`: planes come one by one, so such a step stands alone.
+        """
+        self._alone("a run over planes")
         step = self._step(self._told(record), note)
         self.history.push(step)
         return step
@@ -185,13 +195,27 @@ class Stepwise:
 
         Only pixels that are as they were before the stroke change.
         """
-        done = [edit if isinstance(edit, Edit) else edit_from_json(edit) for edit in edits]
+        done = [edit if isinstance(edit, Edit) else _read(edit) for edit in edits]
+        height, width = self.canvas.plane_shape
+        for edit in done:
+            position(self.canvas.axes, edit.index)
+            rows, columns = edit.window
+            fail_if(
+                min(edit.corner) < 0
+                or rows.stop > height
+                or columns.stop > width
+                or edit.before.shape != edit.after.shape,
+                f"strokes inside a plane of {height} x {width}",
+                f"one from {edit.corner}, {edit.before.shape} before and {edit.after.shape} after",
+                "paint the labels that it was made on",
+            )
         for edit in done:
             self._apply(replace(edit, frame=self._frame))
         self.painted(done)
 
     def undo(self) -> Step | None:
         """Take the last step back, and return it; None if there is none."""
+        self._alone("undoing")
         step = self.history.last
         for _ in self.undoing():
             pass
@@ -199,6 +223,7 @@ class Stepwise:
 
     def redo(self) -> Step | None:
         """Do the step undone last again, and return it; None if there is none."""
+        self._alone("redoing")
         step = self.history.next
         for _ in self.redoing():
             pass
@@ -237,6 +262,15 @@ class Stepwise:
         self._seen.clear()
         self.canvases, self._frame = [self.canvas], 0
         self._next = self._unused = first
+
+    def _alone(self, what: str) -> None:
+        """Refuse what cannot be a part of a step."""
+        fail_if(
+            self._open is not None,
+            f"{what} as a step of its own",
+            "one inside of together()",
+            "end the with block before it",
+        )
 
     @contextmanager
     def _on(self, frame: int) -> Iterator[None]:
@@ -335,3 +369,23 @@ class Stepwise:
         if plane.any():  # else quicker than looking for runs
             held = Runs.of(plane).to_json()
         self.start.append(self._told({"plane": list(index), **held}))
+
+
+def _largest(canvas: Canvas) -> int:
+    """Return the largest label, reading a plane at a time."""
+    planes = (canvas.read(index) for index in canvas.axes.indices())
+    return max((int(plane.max(initial=0)) for plane in planes), default=0)
+
+
+def _read(edit: Mapping[str, Any]) -> Edit:
+    """Return a stroke from plain numbers, or say that these are none."""
+    try:
+        return edit_from_json(edit)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            message(
+                "strokes with plane, corner, before and after",
+                f"{type(error).__name__}: {error}",
+                "pass what provenance tells of a stroke",
+            )
+        ) from error
