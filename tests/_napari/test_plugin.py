@@ -39,3 +39,17 @@ def test_tab_on_the_canvas_reaches_it(opened, monkeypatch):
     [canvas] = dock.native.window().findChildren(QOpenGLWidget)
     QTest.keyClick(canvas, Qt.Key.Key_Tab)
     assert turns == [1]
+
+
+def test_there_is_nothing_to_undo_at_first_nor_on_other_labels(opened):
+    viewer, dock = opened
+    assert not dock.undo_button.enabled
+    dock.add_box((5, 6, 15, 20))
+    assert dock.undo_button.enabled
+    assert dock.next_label.text() == "<small>next label 2</small>"
+    first = dock.output.value
+    dock.output.value = viewer.add_labels(first.data * 4, name="other")
+    assert not dock.undo_button.enabled
+    assert dock.next_label.text() == "<small>next label 5</small>"
+    dock.output.value = first
+    assert dock.undo_button.enabled

@@ -188,6 +188,8 @@ class Form(Container[Any]):
             tooltip="Put a Python script of what was done on the clipboard; it makes the same "
             "labels again.",
         )
+        for button in (self.undo_button, self.redo_button):
+            button.enabled = False  # until there is a step
         self.next_label = SmallPrint("", "The number that the next object gets.")
         self.memory = SmallPrint(
             "", "Memory that the candidates of all planes take; see Memory in the settings."

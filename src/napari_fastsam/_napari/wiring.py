@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_fastsam._napari.asked import PointRow
+    from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending, Job
     from napari_fastsam.cleanup import Cleanup
     from napari_fastsam.pipeline import Index, Request
@@ -136,15 +137,20 @@ class Wired(Seeing):
     def _stepped(self) -> None:
         """Show what a step has changed besides the labels, and write down what was done."""
         work = self._work()
-        history = None if work is None else work.history
         if work is not None:
             work.note()
-            self.next_label.setText(words.next_label(work.labelling.next_label))
-        self.undo_button.enabled = history is not None and len(history) > 0
-        self.redo_button.enabled = history is not None and history.next is not None
+        self._show_work(work)
         self.show_soon()
         if self.cleanup.preview.value:
             self._show_sifted()
+
+    def _show_work(self, work: Work | None) -> None:
+        """Show what can be undone, and which label comes next."""
+        history = None if work is None else work.history
+        self.undo_button.enabled = history is not None and len(history) > 0
+        self.redo_button.enabled = history is not None and history.next is not None
+        number = None if work is None else work.labelling.next_label
+        self.next_label.setText("" if number is None else words.next_label(number))
 
     # What pointing changes besides labels: see `pointing.Hands`.
 
@@ -247,6 +253,7 @@ class Wired(Seeing):
         )
         for control in watched:
             control.changed.connect(self.look_again)
+        self.output.changed.connect(self._labels_chosen)
         self.model.changed.connect(self._model_chosen)
         for control in (self.points, self.shapes):
             control.changed.connect(self._prompts_chosen)
@@ -259,6 +266,10 @@ class Wired(Seeing):
         self.follow(self.viewer.layers.events.removed, self._removed)
         self.follow(self.viewer.layers.events.inserted, self._inserted)
         self._prompts_chosen()
+
+    def _labels_chosen(self, _: Any = None) -> None:
+        """Show what was done to other labels."""
+        self._show_work(self._work())
 
     def _prompts_chosen(self, _: Any = None) -> None:
         """Use other prompt layers."""
