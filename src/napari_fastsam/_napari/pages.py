@@ -90,7 +90,7 @@ class EverythingPage:
         self.preview = CheckBox(
             text="Preview",
             value=True,
-            tooltip="Outlines the objects that would be taken, while this tab is open.",
+            tooltip="Shows the objects that would be taken, while this tab is open.",
         )
         self.count = SmallPrint("", "How many of the candidates are left by the sliders.")
         self.everything_button = PushButton(

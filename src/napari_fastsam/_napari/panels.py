@@ -100,7 +100,8 @@ class CleanupPanel:
         self.preview = CheckBox(
             text="Preview",
             value=True,
-            tooltip="Outlines what is tidied while the steps change, before anything is written.",
+            tooltip="Shows what tidying takes off the labels, in red, and what it adds, in green, "
+            "before anything is written.",
         )
         self.apply_button = PushButton(
             text="Tidy the labels",

@@ -29,6 +29,9 @@ OUTLINE = 255
 
 OUTLINE_COLOUR = (1.0, 0.95, 0.0, 1.0)
 
+GOES, COMES = 10, 37
+"""The values of objects that are shown in red and in green."""
+
 OPACITY = 0.5
 """Of objects."""
 

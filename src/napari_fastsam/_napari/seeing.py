@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import notification_manager, show_error
 
-from napari_fastsam._napari import words
+from napari_fastsam._napari import tidying, words
 from napari_fastsam._napari.form import Form
 from napari_fastsam._napari.models import confirm_download, needs_download
 from napari_fastsam._napari.preview import Preview
@@ -224,13 +224,10 @@ class Seeing(Form):
             self.preview.objects(labels)
 
     def _show_tidied(self, planned: Planned) -> None:
-        """Show the labels of a plane as cleanup would leave them."""
-        work, view = self._work(), self.scene.view
-        if work is None or view is None or planned.edit.index != view.index:
-            return
-        labels = work.canvas.read(view.index)
-        labels[planned.edit.window] = planned.after
-        self.preview.objects(labels)
+        """Show what cleanup takes off the labels of a plane, and what it adds."""
+        view = self.scene.view
+        if view is not None and planned.edit.index == view.index:
+            self.preview.objects(tidying.difference(planned, view.axes.plane_shape))
 
     def _work(self, *, make: bool = False) -> Work | None:
         """Return the Labels layer that is worked on, or show why it cannot be."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastsam._napari.preview_layer import COMES, GOES
 from napari_fastsam._napari.worker import Job, Worker
 from napari_fastsam.cleanup import Cleanup, clean
 from napari_fastsam.records import plain
@@ -75,6 +76,19 @@ def write(work: Work, planned: Planned, cleanup: Cleanup) -> tuple[int, int]:
     record = plain(do="clean", plane=planned.edit.index, cleanup=cleanup)
     work.labelling.write(planned, record)
     return changed
+
+
+def difference(planned: Planned, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return, for a preview of a plane (H, W), which pixels its objects lose and which they gain.
+
+    Labels cannot show that themselves: what goes would be seen through what is left.
+    """
+    shown = np.zeros(shape, np.uint8)
+    before, after = planned.before, planned.after
+    window = shown[planned.edit.window]
+    window[(before != after) & (before > 0)] = GOES
+    window[(before != after) & (before == 0)] = COMES
+    return shown
 
 
 def changes(planned: Planned) -> tuple[int, int]:

@@ -75,7 +75,7 @@ def next_step(now: Situation) -> str:
             "another model, all in this dock, or draw a box to look closer."
         )
     if now.tab == "everything":
-        return "Move the sliders until the outlines fit, then press Take all."
+        return "Move the sliders until the right objects are shown, then press Take all."
     if now.clicking:
         return "Hover over an object to see it, and click to take it."
     if now.prompts:
