@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -458,13 +458,13 @@ def test_a_word_that_is_misspelt_writes_over_nothing(word, blobs):
 
 def test_what_makes_no_sense_is_refused_in_words(work):
     cases = [
-        (TypeError, "Expected Prompts. Got a list", lambda: work.take([(1, 1)])),
+        (TypeError, r"Expected Prompts\. Got a list", lambda: work.take([(1, 1)])),
         (ValueError, "leave the plane out", lambda: work.take(at((1, 1)), plane=0)),
         (ValueError, r"different labels.*\[1\.5\]", lambda: work.take(at((1, 1)), labels=[1.5])),
         (ValueError, "whole numbers as choices", lambda: work.take(at((1, 1)), choices=["next"])),
         (ValueError, r"from 0 to 2.*\[3\]", lambda: work.everything(without=[3])),
-        (ValueError, "from 0 to 1. Got 25", lambda: work.everything(confidence=25)),
-        (ValueError, "from 0 to 1. Got nan", lambda: work.everything(confidence=float("nan"))),
+        (ValueError, r"from 0 to 1\. Got 25", lambda: work.everything(confidence=25)),
+        (ValueError, r"from 0 to 1\. Got nan", lambda: work.everything(confidence=float("nan"))),
         (
             ValueError,
             r"plane of \(12, 12\)",
@@ -709,3 +709,49 @@ def test_replaced_labels_start_without_a_past(work):
 def test_only_a_labelling_of_an_image_segments_planes(work):
     with pytest.raises(ValueError, match=r"Labelling\.of"):
         work.segment()
+
+
+def test_any_object_that_finds_instances_is_a_model():
+    @dataclass
+    class Bright:
+        """Cannot be hashed, as dataclasses cannot."""
+
+        above: int = 127
+
+        def segment(self, image):
+            return Instances.from_labels((image[..., 0] > self.above).astype(int))
+
+    image = np.zeros((8, 8), np.uint8)
+    image[2:5, 2:5] = 255
+    work = Labelling.of(image, Bright(), display=AS_IS)
+    assert work.take(at((3, 3))) == [Outcome("new", 1)]
+    assert work.take(at((2, 3)), labels=[1]) == [Outcome("same", 1)]
+    assert len(work.candidates.cache) == 1
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (np.zeros((8, 8)), r"Instances on a plane of \(8, 8\) from Wrong.*Got a ndarray"),
+        (squares((0, 0), shape=(4, 4)), r"Got Instances on one of \(4, 4\)"),
+    ],
+    ids=["a mask", "another plane"],
+)
+def test_a_model_that_returns_something_else_is_refused(returned, words):
+    class Wrong:
+        def segment(self, image):
+            return returned
+
+    work = Labelling.of(np.zeros((8, 8), np.uint8), Wrong())
+    for call in (lambda: work.take(at((1, 1))), work.everything, work.segment):
+        with pytest.raises(TypeError, match=words):
+            call()
+    assert len(work.history) == 0
+
+
+def test_what_is_no_model_or_display_is_refused_at_once():
+    image = np.zeros((8, 8), np.uint8)
+    with pytest.raises(TypeError, match=r"a model: a name.*Got a int"):
+        Labelling.of(image, 3)
+    with pytest.raises(TypeError, match=r"a Display, or None.*Got a tuple"):
+        Labelling.of(image, display=(0, 255))

@@ -296,7 +296,7 @@ def test_planes_that_are_not_there_are_refused(
 
 
 def test_a_confidence_is_a_share(stack: np.ndarray, blobs: BlobSegmenter) -> None:
-    with pytest.raises(ValueError, match="from 0 to 1. Got 25"):
+    with pytest.raises(ValueError, match=r"from 0 to 1\. Got 25"):
         segment_stack(stack, blobs, confidence=25)
 
 

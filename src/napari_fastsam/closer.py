@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from napari_fastsam.instances import Instances
+from napari_fastsam.segmenter import find
 from napari_fastsam.selection import DEFAULT_CONFIDENCE, select
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Seen:
 
 def first_look(segmenter: Segmenter, image: NDArray[np.uint8]) -> Seen:
     """Return what one pass over an image of shape (H, W, 3), uint8, RGB, finds."""
-    candidates = segmenter.segment(image)
+    candidates = find(segmenter, image)
     return Seen(candidates, reach(segmenter, candidates.shape))
 
 
@@ -168,7 +169,7 @@ def extend(
 def look_at(seen: Seen, segmenter: Segmenter, image: NDArray[np.uint8], window: Window) -> Seen:
     """Return what is known after a closer look at one window of an (H, W, 3) image."""
     part = image[window.min_row : window.max_row, window.min_col : window.max_col]
-    found = segmenter.segment(np.ascontiguousarray(part))
+    found = find(segmenter, np.ascontiguousarray(part))
     found = found.shift((window.min_row, window.min_col), seen.candidates.shape)
     same_iou = getattr(getattr(segmenter, "spec", None), "iou", _SAME_IOU)
     new = _new(seen.candidates, found, window, same_iou)

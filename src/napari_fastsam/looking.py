@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from napari_fastsam.segmenter import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from os import PathLike
 
     from napari_fastsam.pipeline import Index
     from napari_fastsam.segmenter import Segmenter
@@ -49,6 +49,15 @@ class Looking:
         display: Display | None = None,
         closer: bool = True,
     ) -> None:
+        if not isinstance(model, str | PathLike | ModelSpec):
+            build(model)  # refused if it is none
+        fail_if(
+            not isinstance(display, Display | None),
+            "a Display, or None",
+            f"a {type(display).__name__}",
+            "pass Display(contrast_limits=(low, high)), or Display(percentiles=(low, high))",
+            TypeError,
+        )
         self.name = str(getattr(image, "name", "image"))
         self.data, *levels = pyramid(image)
         shape = tuple(self.data.shape)

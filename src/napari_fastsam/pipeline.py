@@ -21,7 +21,7 @@ from napari_fastsam.cleanup import Cleanup, clean
 from napari_fastsam.closer import Seen, extend, first_look, next_window, reach
 from napari_fastsam.linking import Linker
 from napari_fastsam.planes import Display, PlaneAxes, level_for
-from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, Segmenter
+from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, Segmenter, find
 from napari_fastsam.selection import (
     DEFAULT_CONFIDENCE,
     Selection,
@@ -130,7 +130,30 @@ class Request:
 
     def place(self, model: Any, index: Index) -> Hashable:
         """Return what a `CandidateCache` knows a plane by, as a model sees it."""
-        return self.key, getattr(model, "spec", model), index
+        return self.key, _name(model), index
+
+
+def _name(model: Any) -> Hashable:
+    """Return what tells a model from others: its spec, or nothing but itself."""
+    name: Hashable = getattr(model, "spec", model)
+    try:
+        hash(name)
+    except TypeError:  # as dataclasses are
+        return _Itself(model)
+    return name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Itself:
+    """Stands for a model that cannot be hashed: it equals nothing but itself."""
+
+    model: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.model is self.model
+
+    def __hash__(self) -> int:
+        return id(self.model)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,6 +224,13 @@ def build(model: str | PathLike[str] | ModelSpec | Segmenter) -> Segmenter:
     if isinstance(model, str | PathLike):
         model = ModelSpec(model=fspath(model))
     if not isinstance(model, ModelSpec):
+        fail_if(
+            not callable(getattr(model, "segment", None)),
+            "a model: a name, a path, a ModelSpec or a Segmenter",
+            f"a {type(model).__name__}",
+            'pass "starter", or an object with segment(image) -> Instances',
+            TypeError,
+        )
         return model
     from napari_fastsam.models.fastsam import FastSAM
 
@@ -309,7 +339,7 @@ def _first_look(
         if level is not None:
             at_level = replace(axes, shape=tuple(level.shape))
             picture = request.display(at_level.read(level, index))
-            candidates = segmenter.segment(picture, shape=axes.plane_shape)
+            candidates = find(segmenter, picture, shape=axes.plane_shape)
             return Seen(candidates, reach(segmenter, candidates.shape))
     return first_look(segmenter, image())
 

@@ -7,13 +7,14 @@ one to build, where, and how, and is the only thing about a model that crosses a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from napari_fastsam._checks import fail_if
+from napari_fastsam.instances import Instances
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from napari_fastsam.instances import Instances
 
 CANDIDATE_CONFIDENCE = 0.05
 """Candidates are found and cached at this score; the user's confidence filters them later."""
@@ -42,6 +43,31 @@ class ScaledSegmenter(Protocol):
     ) -> Instances:
         """Return the candidates of a plane of `shape` (H, W), of which `image` is a picture."""
         ...
+
+
+def find(
+    segmenter: Segmenter, image: NDArray[np.uint8], *, shape: tuple[int, int] | None = None
+) -> Instances:
+    """Return the candidates of an image, or of a plane of `shape` that it is a picture of, checked.
+
+    Raises
+    ------
+    TypeError
+        If the segmenter returns something else.
+    """
+    options: dict[str, Any] = {} if shape is None else {"shape": shape}
+    found: Any = segmenter.segment(image, **options)
+    wanted = tuple(image.shape[:2]) if shape is None else shape
+    right = isinstance(found, Instances)
+    fail_if(
+        not right or found.shape != wanted,
+        f"Instances on a plane of {wanted} from {type(segmenter).__name__}.segment",
+        f"Instances on one of {found.shape}" if right else f"a {type(found).__name__}",
+        "return Instances.from_masks(image.shape[:2], masks), or from_labels",
+        TypeError,
+    )
+    assert isinstance(found, Instances)
+    return found
 
 
 @runtime_checkable
