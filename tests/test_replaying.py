@@ -1,4 +1,5 @@
 import json
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +8,17 @@ from skimage.data import coins
 
 import napari_fastsam as fs
 from labelling_cases import AS_IS, stroke
-from napari_fastsam import Cleanup, Labelling, PlaneAxes, Prompts, provenance, replay
+from napari_fastsam import (
+    CandidateCache,
+    Cleanup,
+    Labelling,
+    PlaneAxes,
+    Prompts,
+    provenance,
+    replay,
+)
 from napari_fastsam.canvas import ArrayCanvas
+from napari_fastsam.labelling import run_record
 from napari_fastsam.looking import Looking, model_hash, source_record
 from napari_fastsam.replaying import KEY, VERSION, record_of
 
@@ -117,6 +127,29 @@ def test_an_interrupted_run_comes_back(blobs):
         work.write(planned, step=step)
     assert len(work.history) == 4
     np.testing.assert_array_equal(replay(told(work), stack, model=blobs), work.labels)
+
+
+def test_runs_come_back_with_little_memory(blobs, monkeypatch):
+    """What was found closer on one plane has left the cache before the next one is done."""
+    stack = np.stack([spots((20, 20), (100, 100), shape=(256, 256))] * 3)
+    work = Labelling.of(stack, Eyes(blobs), axes="ZYX", display=AS_IS)
+    work.segment(prompts={n: Prompts(points=[(22, 22)]) for n in range(3)})
+    assert np.unique(work.labels).tolist() == [0, 1, 2, 3]
+    monkeypatch.setattr(CandidateCache.__init__, "__defaults__", (1,))
+    np.testing.assert_array_equal(replay(told(work), stack, model=Eyes(blobs)), work.labels)
+
+
+def test_a_run_that_failed_comes_back_as_far_as_it_went(blobs):
+    stack = np.stack([IMAGE] * 3)
+    work = Labelling.of(stack, blobs, axes="ZYX", display=AS_IS)
+    asked = {(n,): Prompts(points=[(6, 6)]) for n in range(3)}
+    request = work.candidates.request(prompts=asked)
+    step = work.begin(run_record(request, "keep"))
+    for result in islice(fs.run(request, blobs), 2):
+        work.write(work.plan(result.index, result.labels, "keep"), step=step)
+    blobs.shapes.clear()
+    np.testing.assert_array_equal(replay(told(work), stack, model=blobs), work.labels)
+    assert blobs.calls == 2, "the third plane was not done then, and is not now"
 
 
 def test_turned_stacks_come_back(blobs):

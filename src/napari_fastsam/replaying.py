@@ -229,13 +229,15 @@ def run_again(work: Labelling, record: Mapping[str, Any]) -> None:
     numbers: dict[Index, Any] = {tuple(plane): pairs for plane, pairs in given}
     looked = {tuple(plane["plane"]): plane["windows"] for plane in record.get("looked", ())}
     planes, prompts = list(numbers), None
-    if "prompts" in record:
+    if "prompts" in record:  # they are counted through the planes, up to the last one that came
+        parts = record["prompts"]
+        last = max(
+            (n for n, part in enumerate(parts) if tuple(part["plane"]) in numbers), default=-1
+        )
         prompts = {
-            tuple(part["plane"]): prompts_from_json(part["prompts"]) for part in record["prompts"]
+            tuple(part["plane"]): prompts_from_json(part["prompts"]) for part in parts[: last + 1]
         }
         planes = list(prompts)
-    for plane in planes:
-        looking.look(looked.get(plane, ()), plane=plane)
     request = looking.request(
         indices=tuple(planes),
         prompts=prompts,
@@ -247,8 +249,11 @@ def run_again(work: Labelling, record: Mapping[str, Any]) -> None:
         closer=False,
     )
     step = work.begin({**record, "planes": list(record["planes"]), "numbers": [], "looked": []})
-    for result in run(request, looking.model, cache=looking.cache):
-        pairs = numbers.get(result.index)
+    results = run(request, looking.model, cache=looking.cache)
+    for plane in request.planes():
+        looking.look(looked.get(plane, ()), plane=plane)  # just before, while the cache has it
+        result = next(results)
+        pairs = numbers.get(plane)
         if pairs is not None:
             planned = work.plan(
                 result.index,
