@@ -1,5 +1,6 @@
 """The dock as napari opens it from its menu: as a plugin, with the viewer that plugins get."""
 
+import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
@@ -53,3 +54,13 @@ def test_there_is_nothing_to_undo_at_first_nor_on_other_labels(opened):
     assert dock.next_label.text() == "<small>next label 5</small>"
     dock.output.value = first
     assert dock.undo_button.enabled
+
+
+def test_labels_that_do_not_fit_are_told_once_and_not_by_each_move(opened):
+    viewer, dock = opened
+    dock.output.value = viewer.add_labels(np.zeros((5, 5), int), name="small")
+    assert "'small' of shape (5, 5)" in dock.status.message.text()
+    dock.say("")
+    dock.pointing.hover((10, 12), ())
+    assert dock.status.message.text() == ""
+    assert dock.pointing.label_at((2, 2)) == 0

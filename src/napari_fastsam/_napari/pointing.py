@@ -213,7 +213,7 @@ class Pointing:
 
     def label_at(self, pixel: tuple[int, int]) -> int:
         """Return the label at a pixel in view, 0 for none."""
-        work, view = self._scene.work(make=False), self._scene.view
+        work, view = self._scene.written(), self._scene.view
         if work is None or view is None:
             return 0
         row, column = pixel
@@ -275,8 +275,8 @@ class Pointing:
 
     def _show_label(self, label: int, under: Under) -> None:
         """Outline an object that is in the labels already."""
-        work, view = self._scene.work(make=False), self._scene.view
-        taken = work.objects.get(label) if work is not None else None
+        work, view = self._scene.written(), self._scene.view
+        taken = work.labelling.objects.get(label) if work is not None else None
         if taken is None or view is None or taken.index != view.index:
             self._preview.outline(None)
             return

@@ -193,6 +193,13 @@ class Scene:
             work.told_of = sight
         return work
 
+    def written(self) -> Work | None:
+        """Return the labels that are there; None also where they cannot be worked on."""
+        try:
+            return self.work_on(make=False)
+        except (ValueError, TypeError):  # shown when they are chosen, and by each click
+            return None
+
     def drop(self, layer: Layer) -> None:
         """Let go of a layer that leaves the viewer."""
         if layer in self._works:
