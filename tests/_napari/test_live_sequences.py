@@ -14,11 +14,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from labelling_cases import AS_IS, SHAPE, Pool, numbered
+from labelling_cases import SHAPE, Pool, numbered
 from napari_fastsam import Cleanup, PlaneAxes, provenance, replay, select
 from napari_fastsam._napari.asked import joined
 from napari_fastsam.canvas import ArrayCanvas
-from napari_fastsam.replaying import KEY
+from napari_fastsam.origins import KEY
 
 from .live_cases import LARGE, LAYOUT, SMALL, Ground, Person, copy_of, middle, painted
 
