@@ -213,20 +213,27 @@ def test_a_click_where_there_is_nothing_says_so_and_leaves_a_point(hand, blobs):
     assert blobs.calls > 1  # it was looked at closer
 
 
-def test_what_a_closer_look_finds_is_taken(hand, blobs, monkeypatch):
-    segment = blobs.segment
+def test_what_a_closer_look_finds_is_taken(viewer, make_dock, plane):
+    class Sharper(BlobSegmenter):
+        """Finds what is dim in small images only."""
 
-    def sharper(image):
-        return segment(np.where(image == 10, 200, image) if image.shape[0] < 60 else image)
+        def segment(self, image):
+            self.threshold = 127 if len(image) == 60 else 40
+            return super().segment(image)
 
-    monkeypatch.setattr(blobs, "segment", sharper)
-    before = Instances.from_labels
-    monkeypatch.setattr(
-        Instances, "from_labels", lambda labels: before(np.pad(labels[4:-4, 4:-4], 4))
-    )
-    hand.click((30, 34))
-    [label] = found(labels_of(hand.viewer))
-    assert labels_of(hand.viewer).data[30, 34] == label
+    faint = np.s_[42:48, 44:52]
+    plane[faint] = 60
+    hand = begin(viewer, make_dock(viewer, Sharper()), plane)
+    hand.hover((45, 48))
+    assert outlined(hand.dock) is None
+    hand.click((45, 48))
+    labels = labels_of(viewer)
+    assert (labels.data[faint] == 1).all()
+    assert np.count_nonzero(labels.data) == 6 * 8
+    assert len(hand.dock.points.value.data) == 1
+    hand.key(Qt.Key.Key_Z, CTRL)
+    assert found(labels) == []
+    assert len(hand.dock.points.value.data) == 0
 
 
 def test_tab_and_shift_wheel_turn_through_nested_candidates_before_the_click(nested):

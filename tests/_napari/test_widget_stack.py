@@ -118,8 +118,10 @@ def test_all_planes_are_labelled_as_one_step_and_written_down(viewer, dock, stac
     np.testing.assert_array_equal(fs.replay(labels, stack, model=blobs), labels.data)
     before = labels.data.copy()
     dock.undo()
+    dock.settle()
     assert not labels.data.any()
     dock.redo()
+    dock.settle()
     np.testing.assert_array_equal(labels.data, before)
 
 
@@ -174,8 +176,10 @@ def test_labels_go_on_when_the_view_is_turned(viewer, dock, blobs):
     assert (labels.data[10:15, 20, 14:28] == 2).all()
     np.testing.assert_array_equal(fs.replay(labels, image, model=blobs), labels.data)
     dock.undo()
+    dock.settle()
     assert found(labels) == [1]
     dock.undo()
+    dock.settle()
     assert found(labels) == []
 
 
@@ -229,6 +233,7 @@ def test_cancel_keeps_the_planes_that_are_done(
     assert not dock.status.running.isVisibleTo(dock.native)
     np.testing.assert_array_equal(fs.replay(labels, stack, model=blobs), labels.data)
     dock.undo()
+    dock.settle()
     assert not labels.data.any()
 
 
@@ -251,6 +256,7 @@ def test_what_is_painted_while_a_run_goes_on_stays(
     np.testing.assert_array_equal(fs.replay(labels, stack, model=blobs), labels.data)
     while dock.undo_button.enabled:
         dock.undo()
+        dock.settle()
     assert not labels.data.any()
 
 
@@ -265,7 +271,28 @@ def test_undo_during_a_run_stops_it(viewer, dock, stack, held_at_the_third, qtbo
     dock.settle()
     assert not labels_of(viewer).data.any()
     dock.redo()
+    dock.settle()
     assert by_plane(labels_of(viewer)) == [2, 2, 0, 0]
+
+
+def test_undo_pressed_twice_takes_two_steps_back(viewer, dock, stack):
+    viewer.add_image(stack)
+    dock.settle()
+    dock.everything_stack()
+    dock.settle()
+    before = labels_of(viewer).data.copy()
+    dock.settings.existing.value = "clear"
+    dock.everything_stack()
+    dock.settle()
+    dock.undo()
+    dock.undo()
+    dock.settle()
+    assert not labels_of(viewer).data.any()
+    dock.redo()
+    dock.redo()
+    dock.undo()
+    dock.settle()
+    np.testing.assert_array_equal(labels_of(viewer).data, before)
 
 
 def test_a_channel_axis_is_not_stepped_through(viewer, dock, plane, blobs):

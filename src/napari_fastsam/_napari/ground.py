@@ -163,7 +163,9 @@ class Looks:
         return None if self.sight is None else self.cache.get((*self._key(), index))
 
     def want(self, index: Index) -> None:
-        """Have a plane looked at that prompts wait for."""
+        """Have a plane looked at that a person waits for, though it was tried in vain before."""
+        if self.sight is not None:
+            self._failed.discard((*self._key(), index))
         if index not in self._waiting:
             self._waiting.append(index)
             self._go_on()

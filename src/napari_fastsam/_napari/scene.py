@@ -151,9 +151,20 @@ class Scene:
         return self.looks.look_closer(index, prompts)
 
     def work(self, *, make: bool) -> Labelling | None:
-        """Return the labels' `Labelling`; a new layer is made if there is none and `make` is so."""
-        work = self.work_on(make=make)
+        """Return the labels' `Labelling`; a new layer is made if there is none and `make` is so.
+
+        Raises
+        ------
+        ValueError
+            If something is to be written, and the layer that was chosen does not fit the image.
+        """
+        work = self.work_on(make=True) if make else self.written()
         return None if work is None else work.labelling
+
+    @property
+    def work_known(self) -> Work | None:
+        """The Labels layer that was worked on, also while nothing can be seen, as in 3D."""
+        return None if self.labels is None else self._works.get(self.labels)
 
     def work_on(self, *, make: bool) -> Work | None:
         """Return the Labels layer that is worked on, made if there is none and `make` is so.
@@ -214,6 +225,7 @@ class Scene:
         for layer in list(self._versions):
             layer.events.data.disconnect(self._data_changed)
         self._versions.clear()
+        self.looks.cache.clear()
 
     def _known(self, index: Index, _: Prompts) -> Seen:
         """Return what is known of a plane; no objects as long as it was not looked at."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from napari.utils.notifications import notification_manager, show_error
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.worker import Job
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
+    from napari_fastsam.planes import PlaneAxes
     from napari_fastsam.plans import Planned
     from napari_fastsam.segmenter import Segmenter
 
@@ -57,6 +60,7 @@ class Seeing(Form):
         self.tidying = Tidying(self._show)
         self.watching = Watching(viewer, self.look_again, self._pixels_edited)
         self._confirmed: set[str] = set()
+        self._turned_to = _Turned()
 
     def undo(self) -> None:
         """Take the last step back."""
@@ -90,7 +94,7 @@ class Seeing(Form):
         """See what is in view, and have it looked at if that was not done yet."""
         self._before_turning()
         image = self.image.value
-        before = (self.scene.source, self.scene.view, self.scene.labels)
+        before = (self.scene.source, self.scene.view)
         source = view = None
         try:
             if image is not None:
@@ -105,7 +109,10 @@ class Seeing(Form):
             self.preview.objects(None)
             return
         self.preview.place(source.image, view.axes, source.grid)
-        self._turned(moved=moved, other=_other(before, (source, view, self.scene.labels)))
+        labels = self.scene.labels
+        now = _Turned(ref(source.image), view.axes, labels and ref(labels))
+        other, self._turned_to = now.is_other(self._turned_to), now
+        self._turned(moved=moved, other=other)
         self.watching.watch(source.layers)
         self.watching.seen(source, view)
         self._show_known()
@@ -200,7 +207,7 @@ class Seeing(Form):
 
     def _show_sifted(self) -> None:
         """Show what *everything* would take, or what cleanup would leave, if that is wanted."""
-        work, view = self._work(), self.scene.view
+        work, view = self.scene.written(), self.scene.view
         if self.current_tab == "everything" and self.everything_preview.value:
             if self.sifting.left is not None:
                 kept = self.sifting.kept
@@ -255,13 +262,21 @@ def neighbours(view: View) -> list[Index]:
     return [(*rest, n) for n in (last + 1, last - 1) if 0 <= n < size]
 
 
-def _other(before: tuple[Any, Any, Any], now: tuple[Source, View, Any]) -> bool:
-    """Whether another image or other labels are worked on, or along other axes."""
-    source, view, labels = before
-    return (
-        source is None
-        or view is None
-        or source.image is not now[0].image
-        or view.axes != now[1].axes
-        or (labels is not now[2] and labels is not None)
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class _Turned:
+    """What was seen last: an image along its axes, and the labels that were worked on."""
+
+    image: ref[Image] | None = None
+    axes: PlaneAxes | None = None
+    labels: ref[Labels] | None = None
+
+    def is_other(self, before: _Turned) -> bool:
+        """Whether this is another image or along other axes, or other labels are worked on."""
+        image = None if self.image is None else self.image()
+        labels = None if self.labels is None else self.labels()
+        return (
+            before.image is None
+            or before.image() is not image
+            or before.axes != self.axes
+            or (before.labels is not None and before.labels() is not labels)
+        )

@@ -40,7 +40,7 @@ class Watching:
         self._again, self._edited = again, edited
         self._layers: tuple[Image, ...] = ()
         self._release: list[Callable[[], None]] = []
-        self._print: tuple[Any, ...] | None = None
+        self._prints: dict[tuple[Any, ...], int] = {}
         self._seen: tuple[Source, View] | None = None
         self._calm = QTimer()
         self._calm.setSingleShot(True)
@@ -59,23 +59,25 @@ class Watching:
         self._layers = tuple(layers)
         for layer in self._layers:
             events = layer.events
-            for name in ("data", "scale", "translate", "rotate", "shear", "affine", "units"):
+            for name in ("scale", "translate", "rotate", "shear", "affine", "units"):
                 self._connect(getattr(events, name), self._now)
+            self._connect(events.data, self._replaced)
             for name in ("contrast_limits", "gamma"):
                 self._connect(getattr(events, name), self._soon)
             self._connect(events.set_data, self._refreshed)
 
     def seen(self, source: Source, view: View) -> None:
-        """Remember the pixels in view, to notice when they are changed in place."""
+        """Compare the pixels in view with those that were there, if they were in view before."""
         self._seen = (source, view)
-        self._print = self._fingerprint()
+        self._compare(source.image)
 
     def release(self) -> None:
         """Watch no layers any more."""
         for release in self._release:
             release()
         self._release, self._layers = [], ()
-        self._seen = self._print = None
+        self._seen = None
+        self._prints.clear()
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -91,25 +93,30 @@ class Watching:
     def _now(self, _: Any = None) -> None:
         self._again()
 
+    def _replaced(self, _: Any = None) -> None:
+        """Forget the pixels of an image that has others now."""
+        self._prints.clear()
+        self._again()
+
     def _soon(self, _: Any = None) -> None:
         """Wait until a slider comes to rest."""
         self._calm.start()
 
     def _refreshed(self, event: Any) -> None:
         """Compare the pixels in view: napari tells of a refresh, not of what was edited."""
-        before = self._print
-        if before is not None and self._seen is not None:
-            self._print = self._fingerprint()
-            if self._print is not None and self._print != before:
-                self._edited(event.source)
+        self._compare(event.source)
 
-    def _fingerprint(self) -> tuple[Any, ...] | None:
-        """Return what tells the pixels of the plane in view apart, of arrays in memory."""
+    def _compare(self, image: Image) -> None:
+        """Tell of the pixels in view if they were changed in place, of arrays in memory."""
         if self._seen is None:
-            return None
+            return
         source, view = self._seen
         if not isinstance(source.data, np.ndarray):
-            return None  # reading stored planes again would cost more than it tells
+            return  # reading stored planes again would cost more than it tells
         plane = source.axes.read(source.data, view.index)
         steps = tuple(-(-size // _SAMPLE) for size in plane.shape[:2])
-        return view.index, hash(plane[:: steps[0], :: steps[1]].tobytes())
+        name = (source.axes.axes, view.index)
+        now = hash(plane[:: steps[0], :: steps[1]].tobytes())
+        if self._prints.setdefault(name, now) != now:
+            self._prints[name] = now
+            self._edited(image)

@@ -47,6 +47,7 @@ class FastSamWidget(Wired):
     def __init__(self, viewer: napari.viewer.Viewer, model: Segmenter | None = None) -> None:
         # Plugins are handed a proxy, whose layers are not the layers and which takes its time.
         super().__init__(getattr(viewer, "__wrapped__", viewer), model)
+        self._journey: Iterator[None] = iter(())
         for button, action in (
             (self.click_button, self._click_pressed),
             (self.segment_button, self.segment_plane),
@@ -63,7 +64,8 @@ class FastSamWidget(Wired):
         ):
             button.clicked.connect(action)
         self.status.cancel_button.clicked.connect(self.cancel)
-        self.native.destroyed.connect(self.scene.looks.worker.close)
+        for worker in (self.scene.looks.worker, self.runs.worker, self.tidying.worker):
+            self.native.destroyed.connect(worker.close)
         on_orphaned(self.native, self.leave)
         self.look_again()
 
@@ -88,14 +90,15 @@ class FastSamWidget(Wired):
             self.status.say(words.NOTHING_DRAWN)
         else:
             self.live.ask_all(view.index)
+            self.scene.look(view.index)  # again, if that has failed
 
     def everything(self) -> None:
         """Take every object of the plane in view that the sliders leave."""
         view = self.scene.view
         seen = None if view is None else self.scene.looks.seen(view.index)
         if seen is None or view is None:
-            self._when_seen = self.everything
-            self.look_again()
+            self.look_again()  # says what is missing
+            self._as_soon_as_seen(self.everything)
             return
         self._sift()
         kept = self.sifting.kept
@@ -179,10 +182,14 @@ class FastSamWidget(Wired):
 
     def _travel(self, *, back: bool) -> None:
         """Go a step back or forth; bit by bit, if it has many planes."""
+        for _ in self._journey:
+            pass  # one thing at a time
         self.prompting.draw()
         self.runs.worker.cancel()
         self.runs.worker.finish_receiving()
         work = self._work()
+        if work is None and self.image.value is not None:
+            work = self.scene.work_known
         history = None if work is None else work.history
         step = None if history is None else history.last if back else history.next
         if work is None or step is None:
@@ -190,15 +197,16 @@ class FastSamWidget(Wired):
             return
         job = Job(
             lambda _: iter((None,)),
-            lambda _: self._travelling(work, step, job, back=back),
+            lambda _: journey,
             lambda _, error: self._travelled(error),
             doing="Taking back" if back else "Doing again",
         )
+        journey = self._journey = self._travelling(work, step, job, back=back)
         if len(step.edits) > 1:
             self.runs.worker.submit(job)
             self.status.watch(job)
             return
-        for _ in self._travelling(work, step, job, back=back):
+        for _ in journey:
             pass
 
     def _travelling(self, work: Work, step: Step, job: Job, *, back: bool) -> Iterator[None]:

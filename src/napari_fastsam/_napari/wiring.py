@@ -13,7 +13,7 @@ from napari_fastsam._napari.live import Answered, Live
 from napari_fastsam._napari.pointing import Pointing
 from napari_fastsam._napari.prompting import AFTER_PAINT, Prompting
 from napari_fastsam._napari.runs import Everything, Found, Run, Runs
-from napari_fastsam._napari.seeing import Seeing
+from napari_fastsam._napari.seeing import EXPECTED_ERRORS, Seeing
 from napari_fastsam._napari.tab_key import TabKey
 
 if TYPE_CHECKING:
@@ -96,13 +96,17 @@ class Wired(Seeing):
     def _turned(self, *, moved: bool, other: bool) -> None:
         """Point anew when the view has moved; leave prompts alone that spoke of something else."""
         if moved:
+            self._when_seen = None
             self.pointing.leave()
         if other:
             self.prompting.adopt()
 
     def _came(self, index: Index) -> None:
         """Go on with what waited for a plane."""
-        self.live.arrived(index)
+        try:
+            self.live.arrived(index)
+        except EXPECTED_ERRORS as error:
+            self._show(error)
         self.memory.setText(words.memory(self.scene.looks.cache.nbytes))
         if self.scene.view is not None and index == self.scene.view.index:
             self._show_known()
@@ -110,6 +114,13 @@ class Wired(Seeing):
             then, self._when_seen = self._when_seen, None
             if then is not None:
                 then()
+
+    def _as_soon_as_seen(self, then: Callable[[], None]) -> None:
+        """Call a function when the plane in view was looked at, if it still is in view."""
+        view = self.scene.view
+        if view is not None:
+            self._when_seen = then
+            self.scene.look(view.index)
 
     def _looking(self, job: Job | None, index: Index | None, error: Exception | None) -> None:
         """Show that a plane is looked at, or why it could not be."""
@@ -136,7 +147,7 @@ class Wired(Seeing):
 
     def _stepped(self) -> None:
         """Show what a step has changed besides the labels, and write down what was done."""
-        work = self._work()
+        work = self.scene.written()
         if work is not None:
             work.note()
         self._show_work(work)

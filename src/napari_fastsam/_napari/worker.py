@@ -158,7 +158,8 @@ class Worker:
         if self._next is not None:
             dropped, self._next = self._next, None
             dropped.cancelled.set()
-            dropped.ended("cancelled", None)
+            if not self._closed:
+                dropped.ended("cancelled", None)
         if self._running is not None:
             self._running.cancelled.set()
 
@@ -225,10 +226,15 @@ class Worker:
                 ending: Ending = "cancelled" if job.cancelled.is_set() else "done"
                 job.ended("failed" if job.error is not None else ending, job.error)
         finally:
+            job.work = job.received = job.ended = _nothing  # Qt may keep the job for long
             following = self._next
             if following is not None and self._running is None:
                 self._next = None
                 self._start(following)
+
+
+def _nothing(*_: Any) -> Any:
+    """Stand for the functions of a job that has ended, and for all that they hold."""
 
 
 class _End:
