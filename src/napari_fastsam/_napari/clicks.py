@@ -66,6 +66,7 @@ class ClickTool:
         layer.mouse_wheel_callbacks.append(self._wheel)
         layer.events.mode.connect(self._mode_changed)
         self._own: list[Any] = []
+        self._closed = False
         self._unbind = bound(
             layer,
             {
@@ -82,21 +83,30 @@ class ClickTool:
         return bool(self.layer.mode == "add")
 
     def close(self) -> None:
-        """Give the layer back its own clicks and keys."""
+        """Give the layer back its own clicks and keys, or those of another tool."""
         layer = self.layer
+        self._closed = True
         layer.events.mode.disconnect(self._mode_changed)
         for callbacks, mine in (
             (layer.mouse_move_callbacks, self._move),
             (layer.mouse_wheel_callbacks, self._wheel),
-            (layer.mouse_drag_callbacks, self._press),
         ):
             if mine in callbacks:
                 callbacks.remove(mine)
-        if self.on:
-            layer.mouse_drag_callbacks.extend(self._own)
-            layer.mouse_pan = True
-        self._own = []
+        callbacks = layer.mouse_drag_callbacks
+        if self._press in callbacks:
+            at = callbacks.index(self._press)
+            callbacks[at : at + 1] = back = self._given_back()
+            layer.mouse_pan = not any(_tool(one) for one in back)
         self._unbind()
+
+    def _given_back(self) -> list[Any]:
+        """Return the callbacks that were here before, but not those of tools that are closed."""
+        found: list[Any] = []
+        for one in self._own:
+            tool = _tool(one)
+            found += tool._given_back() if tool is not None and tool._closed else [one]
+        return found
 
     def _mode_changed(self, _: Any = None) -> None:
         """Take the place of napari's callback, which each change of mode puts there."""
@@ -137,3 +147,9 @@ class ClickTool:
             self._target.drag(position, event.position, done=True)
         else:
             self._target.click(position, modifiers)
+
+
+def _tool(callback: Any) -> ClickTool | None:
+    """Return the tool that a callback is of."""
+    tool = getattr(callback, "__self__", None)
+    return tool if isinstance(tool, ClickTool) else None
