@@ -15,8 +15,8 @@ from napari_fastsam.canvas import ArrayCanvas
 from napari_fastsam.history import Edit
 from napari_fastsam.labelling import Outcome, run_record
 from napari_fastsam.looking import Looking
+from napari_fastsam.origins import KEY
 from napari_fastsam.pipeline import run
-from napari_fastsam.replaying import KEY
 
 CLEANUPS = st.sampled_from(
     [Cleanup(), Cleanup(min_area=4), Cleanup(opening=1), Cleanup(fill_holes=3, closing=1)]

@@ -19,8 +19,9 @@ from napari_fastsam import (
 )
 from napari_fastsam.canvas import ArrayCanvas
 from napari_fastsam.labelling import run_record
-from napari_fastsam.looking import Looking, model_hash, source_record
-from napari_fastsam.replaying import KEY, VERSION, record_of
+from napari_fastsam.looking import Looking
+from napari_fastsam.origins import KEY
+from napari_fastsam.sources import model_hash, source_record
 
 
 def spots(*places, shape=(48, 64), size=6) -> np.ndarray:
@@ -248,25 +249,6 @@ def test_an_image_layer_and_a_pyramid_are_images(blobs):
         replay(told(work), plain, model=blobs)
 
 
-def test_labels_that_say_nothing_are_refused(blobs):
-    layer = SimpleNamespace(name="mine", metadata={}, data=np.zeros((3, 3), int))
-    for nothing in (layer, {}, np.zeros(3)):
-        with pytest.raises(ValueError, match=r"how they were made.*To fix it"):
-            replay(nothing, IMAGE, model=blobs)
-
-
-def test_a_later_version_is_refused(work, blobs):
-    with pytest.raises(ValueError, match=rf"version {VERSION}.*version 99.*newer"):
-        record_of({**told(work), "version": 99})
-
-
-@pytest.mark.parametrize("image", [IMAGE[:-1], IMAGE.astype(float)])
-def test_another_image_is_refused(work, blobs, image):
-    work.everything()
-    with pytest.raises(ValueError, match=r"'image' of shape \(48, 64\) and dtype uint8.*as it was"):
-        replay(told(work), image, model=blobs)
-
-
 def test_a_model_that_has_no_name_has_to_be_passed(work):
     work.everything()
     with pytest.raises(ValueError, match="model=…"):
@@ -287,26 +269,30 @@ def test_another_file_of_the_same_name_is_refused_unless_passed(work, blobs):
         replay(record, IMAGE, model=fs.ModelSpec(image_size=64))
 
 
-def test_a_file_is_hashed_again_only_when_it_changed(tmp_path, monkeypatch):
-    file = tmp_path / "model.pt"
-    file.write_bytes(b"one")
-    spec = fs.ModelSpec(model=str(file))
-    first = model_hash(spec)
-    monkeypatch.setattr("napari_fastsam.models._files.sha256_of", lambda path: "hashed")
-    assert model_hash(spec) == first
-    file.write_bytes(b"another")
-    assert model_hash(spec) == "hashed"
-    file.unlink()
-    assert model_hash(spec) is None
+def test_a_layer_whose_labels_were_cut_since_is_refused(work, blobs):
+    work.everything()
+    layer = SimpleNamespace(metadata={KEY: told(work)}, data=work.labels[:9])
+    with pytest.raises(ValueError, match=r"of shape \(48, 64\), as they were.*\(9, 64\)"):
+        replay(layer, IMAGE, model=blobs)
 
 
-def test_steps_that_only_moved_prompts_are_not_told(work):
-    with work.together("moved"):
-        pass
-    assert provenance(work)["steps"] == []
+def test_another_model_gives_no_number_that_is_in_use(work, blobs):
+    """What had no place then may have one now."""
+    work.labels[3:11, 3:11] = 40
+    work.skip(40)
+    assert work.take(Prompts(points=[(6, 6)]))[0].state == "taken"
+    work.take(Prompts(points=[(6, 32), (6, 6)]))
+    record = told(work)
+    made = replay(record, IMAGE, model=blobs)
+    np.testing.assert_array_equal(made, work.labels)
+    assert (made[6, 6], made[6, 32]) == (40, 41)
 
 
-def test_provenance_copies_no_records(work):
-    do_all(work)
-    steps = provenance(work)["steps"]
-    assert all(one is other for one, other in zip(steps, work.history.records, strict=True))
+def test_a_pyramid_is_one_image_for_all_sources(blobs):
+    levels = [IMAGE, IMAGE[::2, ::2]]
+    work = Labelling.of(levels, blobs, axes="YX", display=AS_IS)
+    work.take(Prompts(points=[(6, 6)]))
+    work.see(levels, blobs, axes="YX", display=AS_IS, closer=False)
+    work.take(Prompts(points=[(6, 32)]))
+    assert len(told(work)["sources"]) == 2
+    np.testing.assert_array_equal(replay(told(work), levels, model=blobs), work.labels)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from napari_fastsam.linking import link
     from napari_fastsam.models.fastsam import FastSAM
     from napari_fastsam.models.train import train
+    from napari_fastsam.origins import provenance
     from napari_fastsam.pipeline import CandidateCache, PlaneResult, Request, run, segment_stack
     from napari_fastsam.planes import Display, PlaneAxes, to_rgb
     from napari_fastsam.prompts import Prompts
-    from napari_fastsam.replaying import as_script, provenance, replay
+    from napari_fastsam.replaying import replay
+    from napari_fastsam.script import as_script
     from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
     from napari_fastsam.selection import Selection, everything, fastsam_mask, select
     from napari_fastsam.tiling import Tiled
@@ -48,7 +50,7 @@ _HOMES = {
     "fastsam_mask": "selection",
     "link": "linking",
     "look_closer": "closer",
-    "provenance": "replaying",
+    "provenance": "origins",
     "replay": "replaying",
     "run": "pipeline",
     "segment_layers": "_napari.layers",

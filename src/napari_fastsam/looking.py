@@ -1,11 +1,8 @@
-"""The candidates of an image's planes, found as they are asked for, and what that depends on."""
+"""The candidates of an image's planes, found as they are asked for."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from functools import lru_cache
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
@@ -13,8 +10,8 @@ from napari_fastsam.closer import Seen, Window, look_at
 from napari_fastsam.pipeline import CandidateCache, Request, build, run
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.prompts import Prompts
-from napari_fastsam.records import display_to_json
 from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.sources import pyramid, source_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -122,77 +119,3 @@ class Looking:
         if isinstance(spec, str):
             spec = ModelSpec(model=spec)
         return source_record(self, getattr(spec, "spec", spec), closer=self.closer)
-
-
-def pyramid(image: Any) -> list[Any]:
-    """Return the arrays of an image, the finest first: of a layer, a pyramid or one array."""
-    data = getattr(image, "data", None) if hasattr(image, "events") else image
-    if hasattr(data, "dtype") and hasattr(data, "shape") and not getattr(image, "multiscale", 0):
-        return [data]
-    levels = list(data) if data is not None and hasattr(data, "__len__") else []
-    fail_if(
-        not levels or not all(hasattr(level, "dtype") for level in levels),
-        "an image: an array, a pyramid of arrays, or an Image layer",
-        f"a {type(image).__name__}",
-        "pass the layer, or its data",
-    )
-    return levels
-
-
-def source_record(source: Any, spec: Any, *, closer: bool) -> dict[str, Any]:
-    """Return what candidates depend on, in plain numbers and words; cheap when asked again.
-
-    Parameters
-    ----------
-    source
-        What the network is shown, with `data`, `levels`, `axes` and `display`, and a `name` or the
-        `image` layer that it comes from.
-    spec
-        The model, if a `ModelSpec` describes it.
-    closer
-        Whether planes are looked at closer where a prompt has no answer.
-    """
-    layer = getattr(source, "image", source)
-    image: dict[str, Any] = {
-        "name": str(layer.name),
-        "shape": [int(size) for size in source.data.shape],
-        "dtype": str(source.data.dtype),
-    }
-    if source.levels:
-        image["levels"] = [[int(size) for size in level.shape] for level in source.levels]
-    path = getattr(getattr(layer, "source", None), "path", None)
-    if path is not None:
-        image["path"] = str(path)
-    found: dict[str, Any] = {
-        "image": image,
-        "axes": source.axes.axes,
-        "display": display_to_json(source.display),
-        "closer": closer,
-    }
-    if isinstance(spec, ModelSpec):
-        found["model"] = asdict(spec)
-        found["sha256"] = model_hash(spec)
-    return found
-
-
-def model_hash(spec: ModelSpec) -> str | None:
-    """Return the SHA-256 of a model's file, None if it is not on this machine.
-
-    The file is read once, and again when it has changed.
-    """
-    from napari_fastsam.models.registry import MODELS
-
-    path = MODELS[spec.model].path if spec.model in MODELS else Path(spec.model)
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return _hash(path, state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=32)
-def _hash(path: Path, mtime: int, size: int) -> str:
-    """Return the SHA-256 of a file, remembered as long as it does not change."""
-    from napari_fastsam.models._files import sha256_of
-
-    return sha256_of(path)

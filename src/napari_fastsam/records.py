@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Prompts):
         return prompts_to_json(value)
     if isinstance(value, Cleanup):
-        return {name: number for name, number in asdict(value).items() if number}
+        return {name: _plain(number) for name, number in asdict(value).items() if number}
     if isinstance(value, Edit):
         return edit_to_json(value)
     if isinstance(value, np.generic):

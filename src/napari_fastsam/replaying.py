@@ -1,15 +1,8 @@
-"""What was done to labels, as plain data, and the same labels from it again.
-
-The data is JSON: it can be saved with a layer, sent, and read. It holds no pixels of the image and
-no weights, but says which they were.
-"""
+"""The same labels again, from what they say of how they came about; see `origins`."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,63 +11,22 @@ from napari_fastsam._checks import fail_if, message
 from napari_fastsam.canvas import ArrayCanvas
 from napari_fastsam.cleanup import clean
 from napari_fastsam.labelling import Labelling, chosen
-from napari_fastsam.looking import Looking, model_hash, pyramid, source_record
+from napari_fastsam.looking import Looking
+from napari_fastsam.origins import record_of
 from napari_fastsam.pipeline import run
 from napari_fastsam.planes import PlaneAxes
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.records import cleanup_from_json, display_from_json, prompts_from_json
 from napari_fastsam.runs import Runs
-from napari_fastsam.script import as_script
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.sources import arrays_of, images_of, model_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from os import PathLike
 
     from numpy.typing import NDArray
 
     from napari_fastsam.pipeline import Index
-    from napari_fastsam.segmenter import Segmenter
-
-__all__ = ["KEY", "VERSION", "as_script", "model_hash", "provenance", "replay", "source_record"]
-
-KEY = "napari-fastsam"
-"""Where a layer's metadata say how its labels came about."""
-
-VERSION = 1
-"""Of the data; what is written by a later one is not read."""
-
-
-def provenance(
-    work: Labelling, sources: Sequence[Mapping[str, Any]] | None = None
-) -> dict[str, Any]:
-    """Return what was done to labels, as JSON knows it.
-
-    Parameters
-    ----------
-    work
-        The labels.
-    sources
-        What candidates were chosen from, see `source_record`; ``None`` for those that `work` knows.
-
-    Notes
-    -----
-    It takes the records as they are, without copying them, and so is quick after each step. Later
-    steps do not change what was returned, but for a run that still goes on.
-    """
-    canvas = work.canvases[0]
-    return {
-        "version": VERSION,
-        "package": _package_version(),
-        "labels": {
-            "shape": [int(size) for size in canvas.axes.label_shape],
-            "dtype": str(canvas.dtype),
-            "axes": "".join(letter for letter in canvas.axes.axes if letter not in "CS"),
-        },
-        "sources": list(work.sources if sources is None else sources),
-        "start": list(work.start),
-        "steps": [step for step in work.history.records if not _says_nothing(step)],
-    }
+    from napari_fastsam.segmenter import ModelSpec, Segmenter
 
 
 def replay(
@@ -92,7 +44,8 @@ def replay(
         it was saved as JSON.
     image
         The image that they were made on: an array, a pyramid of them with the finest first, or an
-        image layer. Where there were several sources, one for each in a list, or one for all.
+        image layer. Where layers were shown as colours, these layers in a list. Where there were
+        several sources, one image for each in a list, or one for all.
     model
         Finds the candidates in place of the model that was used; then other objects may be found.
 
@@ -124,10 +77,17 @@ def replay(
     """
     record = record_of(layer)
     sources = record["sources"]
-    images = _images(image, sources)
+    images = images_of(image, sources)
     told = record["labels"]
     array = np.zeros(told["shape"], told["dtype"])
     if not isinstance(layer, Mapping) and getattr(layer, "data", None) is not None:
+        shape = tuple(layer.data.shape)
+        fail_if(
+            shape != array.shape,
+            f"labels of shape {array.shape}, as they were made",
+            f"some of shape {shape}",
+            "pass the layer as it was, or only its metadata",
+        )
         array[...] = np.asarray(layer.data)
     seers: dict[int, Looking] = {}
 
@@ -150,31 +110,6 @@ def replay(
     for step in record["steps"]:
         _follow(work, step, turn)
     return array
-
-
-def record_of(layer: Any) -> Mapping[str, Any]:
-    """Return what a layer says of how its labels came about, checked.
-
-    Raises
-    ------
-    ValueError
-        If it says nothing, or in a way that this version does not read.
-    """
-    found = layer if isinstance(layer, Mapping) else getattr(layer, "metadata", {}).get(KEY)
-    fail_if(
-        not isinstance(found, Mapping) or "steps" not in found,
-        "labels that say how they were made",
-        f"{getattr(layer, 'name', type(layer).__name__)!s}, which does not",
-        f"pass a Labels layer of the dock widget, or its metadata[{KEY!r}]",
-    )
-    assert isinstance(found, Mapping)
-    fail_if(
-        found.get("version") != VERSION,
-        f"steps written in version {VERSION}",
-        f"version {found.get('version')}",
-        "install a newer napari-fastsam",
-    )
-    return found
 
 
 def _follow(work: Labelling, record: Mapping[str, Any], turn: Any) -> None:
@@ -267,6 +202,22 @@ def run_again(work: Labelling, record: Mapping[str, Any]) -> None:
     work.paint(record.get("edits", ()))
 
 
+def _looking(
+    image: Any,
+    source: Mapping[str, Any],
+    model: str | PathLike[str] | ModelSpec | Segmenter | None,
+) -> Looking:
+    """Return the candidates of a source, checked to be the same."""
+    levels = arrays_of(image, source["image"])
+    return Looking(
+        levels if len(levels) > 1 else levels[0],
+        model_of(source, model),
+        axes=source["axes"],
+        display=display_from_json(source["display"]),
+        closer=source.get("closer", True),
+    )
+
+
 def _looking_of(work: Labelling) -> Looking:
     """Return what a replayed labelling chooses from."""
     assert isinstance(work.candidates, Looking)
@@ -282,85 +233,3 @@ def _nothing(plane: Index, prompts: Prompts) -> Any:
             "pass the provenance as it was saved",
         )
     )
-
-
-def _images(image: Any, sources: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the image of each source."""
-    several = isinstance(image, list | tuple) and len(sources) > 1 and len(image) == len(sources)
-    return list(image) if several else [image] * len(sources)
-
-
-def _looking(
-    image: Any,
-    source: Mapping[str, Any],
-    model: str | PathLike[str] | ModelSpec | Segmenter | None,
-) -> Looking:
-    """Return the candidates of a source, checked to be the same."""
-    told = source["image"]
-    levels = pyramid(image)
-    shapes = [[int(size) for size in level.shape] for level in levels]
-    wanted = [told["shape"], *told.get("levels", ())]
-    if len(wanted) == 1:  # of a pyramid, the finest was seen
-        levels, shapes = levels[:1], shapes[:1]
-    dtype = str(levels[0].dtype)
-    fail_if(
-        shapes != wanted or dtype != told["dtype"],
-        f"the image {told['name']!r} of shape {_shapes(wanted)} and dtype {told['dtype']}",
-        f"shape {_shapes(shapes)} and dtype {dtype}",
-        "pass the image as it was, not cropped or converted",
-    )
-    return Looking(
-        levels if len(levels) > 1 else levels[0],
-        _model(source, model),
-        axes=source["axes"],
-        display=display_from_json(source["display"]),
-        closer=source.get("closer", True),
-    )
-
-
-def _shapes(shapes: Sequence[Sequence[int]]) -> str:
-    """Return the shapes of an image's levels as a person writes them."""
-    return ", ".join(str(tuple(shape)) for shape in shapes)
-
-
-def _model(
-    source: Mapping[str, Any], given: str | PathLike[str] | ModelSpec | Segmenter | None
-) -> str | PathLike[str] | ModelSpec | Segmenter:
-    """Return the model of a source, or the given one; refuse another file of the same name."""
-    fail_if(
-        given is None and "model" not in source,
-        "the name or file of the model that was used",
-        "a record without one",
-        "pass it, as replay(layer, image, model=…)",
-    )
-    if given is None:
-        spec = ModelSpec(**source["model"])
-        known = model_hash(spec)
-        fail_if(
-            known is not None and source.get("sha256") not in (None, known),
-            f"the model {spec.model} with SHA-256 {source.get('sha256')}",
-            f"a file with {known}",
-            "get the file that was used, or pass model= to use this one all the same",
-        )
-        return spec
-    used = getattr(given, "spec", given)
-    if isinstance(used, str):
-        used = ModelSpec(model=used)
-    if isinstance(used, ModelSpec) and source.get("sha256") not in (None, model_hash(used)):
-        warnings.warn(
-            f"The labels were made with another model than {used.model}: "
-            "other objects may be found.",
-            stacklevel=4,
-        )
-    return given
-
-
-@cache
-def _package_version() -> str:
-    """Return the version of this package."""
-    return version("napari-fastsam")
-
-
-def _says_nothing(step: Mapping[str, Any]) -> bool:
-    """Whether a step did nothing but move prompts."""
-    return bool(step["do"] == "together" and not step["steps"])

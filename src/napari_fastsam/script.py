@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam.canvas import ArrayCanvas
+from napari_fastsam.origins import record_of
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.records import display_from_json
 from napari_fastsam.runs import Runs
@@ -31,21 +32,27 @@ _READERS = {
 }
 
 
-def as_script(provenance: Mapping[str, Any], *, output: str = "labels.tif") -> str:
+def as_script(layer: Any, *, output: str = "labels.tif") -> str:
     """Return a Python script that makes the same labels through the public functions.
 
     Parameters
     ----------
-    provenance
-        What `provenance` returned, or a Labels layer's ``metadata["napari-fastsam"]``.
+    layer
+        A Labels layer that was made with the dock widget, or what `provenance` returned.
     output
         The file that the script writes.
 
+    Raises
+    ------
+    ValueError
+        If nothing says how the labels came about.
+
     Notes
     -----
-    An image that was not opened from a file has to be filled in: the script says where.
+    An image that was not opened from a file has to be filled in: the script says where. Planes that
+    no step touched are background in what the script writes, whatever they held.
     """
-    return _Writer(provenance).script(output)
+    return _Writer(record_of(layer)).script(output)
 
 
 class _Writer:
@@ -69,6 +76,10 @@ class _Writer:
         self._say("")
         if self._sources:
             self._say(f"work = fs.Labelling.of({self._seen(0)})")
+        else:  # nothing says what was chosen from
+            shape, letters = tuple(self._told["labels"]["shape"]), self._told["labels"]["axes"]
+            self._say(f"image = ...  # put here the array of the image, {shape}")
+            self._say(f'work = fs.Labelling.of(image, model=..., axes="{letters}")')
         strokes = list(_start(self._told))
         if strokes:
             self._say("# What was there before: labels, and how often each repeats row by row.")
@@ -97,11 +108,34 @@ class _Writer:
             key = json.dumps(image, sort_keys=True)
             if key not in met:
                 met[key] = f"image_{len(met) + 1}" if met else "image"
-                self._say(f"{met[key]} = {self._reading(image)}")
+                self._read(met[key], image)
             self._names.append(met[key])
 
+    def _read(self, name: str, image: Mapping[str, Any]) -> None:
+        """Write what reads an image, and makes one of several, or of its channels."""
+        if "levels" in image or not ("colours" in image or "array" in image):
+            self._say(f"{name} = {self._reading(image)}")
+        elif "array" in image:
+            self._imports.add("from napari_fastsam.composite import Channel, Composite")
+            self._say(f"{name} = {self._reading({**image, 'shape': image['array']})}")
+            axis, kept = image["channel_axis"], image["kept"]
+            parts = [
+                None if n is None else _Code(f"Channel({name}, {axis}, {n}, {kept})")
+                for n in image["channels"]
+            ]
+            self._say(f"{name} = Composite({_text(tuple(parts))})")
+        else:
+            self._imports.add("from napari_fastsam.composite import Composite")
+            parts = []
+            for n, colour in enumerate(image["colours"], 1):
+                parts.append(None if colour is None else _Code(f"{name}_colour_{n}"))
+                if colour is not None:
+                    told = {"dtype": image["dtype"], "shape": image["shape"][:-1], **colour}
+                    self._say(f"{parts[-1]} = {self._reading(told)}")
+            self._say(f"{name} = Composite({_text(tuple(parts))})")
+
     def _reading(self, image: Mapping[str, Any]) -> str:
-        """Return what reads an image."""
+        """Return what reads the array of an image."""
         path = image.get("path")
         ending = Path(path).suffix.lower() if path else ""
         if path and ending in _READERS and "levels" not in image:

@@ -21,10 +21,10 @@ from napari_fastsam._napari.source import Source, source_of
 from napari_fastsam._napari.views import View, carry, in_view
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.labelling import Labelling, counts_on_each_plane, run_record
-from napari_fastsam.looking import source_record
+from napari_fastsam.origins import KEY, provenance
 from napari_fastsam.pipeline import Request, run
-from napari_fastsam.replaying import KEY, provenance
 from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.sources import source_record
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -12,7 +12,7 @@ from napari_fastsam._napari.worker import KeptModel
 from napari_fastsam.closer import Seen
 from napari_fastsam.instances import Instances
 from napari_fastsam.pipeline import CandidateCache
-from napari_fastsam.replaying import source_record
+from napari_fastsam.sources import source_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

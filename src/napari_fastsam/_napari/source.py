@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
-from napari_fastsam._napari.composite import Channel, composites
 from napari_fastsam._napari.grid import Grid
 from napari_fastsam._napari.shown import (
     check_numbers,
@@ -29,6 +28,7 @@ from napari_fastsam._napari.views import (
     plane_at,
     to_pixel,
 )
+from napari_fastsam.composite import Channel, composites
 from napari_fastsam.planes import Display, PlaneAxes
 
 if TYPE_CHECKING:

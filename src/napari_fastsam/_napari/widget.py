@@ -18,7 +18,7 @@ from napari_fastsam._napari.runs import Everything
 from napari_fastsam._napari.status import on_orphaned
 from napari_fastsam._napari.wiring import Wired
 from napari_fastsam._napari.worker import Job
-from napari_fastsam.replaying import as_script
+from napari_fastsam.script import as_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

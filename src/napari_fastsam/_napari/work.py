@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fastsam._napari.canvas import LayerCanvas, largest_label
 from napari_fastsam._napari.keys import bound
 from napari_fastsam.labelling import Labelling
-from napari_fastsam.replaying import provenance
+from napari_fastsam.origins import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QThreadPool, QTimer
 
-from napari_fastsam.looking import model_hash
 from napari_fastsam.pipeline import build
 from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter
+from napari_fastsam.sources import model_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

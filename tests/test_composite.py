@@ -1,6 +1,6 @@
 import numpy as np
 
-from napari_fastsam._napari.composite import Channel, Composite, composites
+from napari_fastsam.composite import Channel, Composite, composites
 
 STACK = np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
 WHOLE = slice(None)
