@@ -42,6 +42,16 @@ def test_tab_on_the_canvas_reaches_it(opened, monkeypatch):
     assert turns == [1]
 
 
+def test_keys_on_the_canvas_reach_it(opened):
+    _, dock = opened
+    [canvas] = dock.native.window().findChildren(QOpenGLWidget)
+    dock.pointing.click((10, 12), ())
+    label = dock.output.value
+    assert label.data.any()
+    QTest.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not label.data.any()
+
+
 def test_there_is_nothing_to_undo_at_first_nor_on_other_labels(opened):
     viewer, dock = opened
     assert not dock.undo_button.enabled

@@ -15,6 +15,7 @@ class _Binding:
 
     def __init__(self, function: Callable[[], None]) -> None:
         self.function = function
+        self.__name__ = "napari_fastsam_key"  # napari asks each for its name
         self.before: Any = None
         self.ended = False
 
