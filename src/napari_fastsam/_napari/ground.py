@@ -75,11 +75,16 @@ class Sight:
 
 @dataclass(slots=True, eq=False)
 class _Look:
-    """A plane to look at, and the prompts for which it is looked at closer."""
+    """A plane to look at, and the prompts for which it is looked at closer.
+
+    `job` is who looks and `name` what the sight is called, once that has begun.
+    """
 
     index: Index
     prompts: Prompts = field(default_factory=Prompts)
     closer: bool = False
+    job: Job | None = None
+    name: tuple[Hashable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +110,8 @@ class Looks:
     came
         Called with each plane that was looked at.
     changed
-        Called when a look begins, ends or fails: with the job and the plane, or with the error.
+        Called when a look at the plane in view, or a closer one, begins, ends or fails, or is no
+        longer in view: with the job and the plane, or with the error.
     """
 
     def __init__(
@@ -127,6 +133,7 @@ class Looks:
         self._closer: list[_Look] = []
         self._failed: set[tuple[Any, ...]] = set()
         self._now: _Look | None = None
+        self._told: Job | None = None
         self._last: _Aim | None = None
 
     def aim(self, sight: Sight | None, index: Index | None, ahead: Sequence[Index] = ()) -> None:
@@ -207,26 +214,41 @@ class Looks:
         return None if index is None else _Look(index)
 
     def _go_on(self) -> None:
-        """Begin the most wanted look, unless it is the one that goes on."""
-        wanted = self._most_wanted()
-        now = self._now
-        if wanted is None:
-            return
-        if now is not None and self.worker.busy:
+        """Begin the most wanted look, unless it is the one that goes on, and tell what goes on."""
+        wanted, sight, now = self._most_wanted(), self.sight, self._goes_on()
+        if wanted is not None and sight is not None:
             urgent = wanted.index == self._index and not wanted.closer
-            if not urgent or (now.index == wanted.index and not now.closer):
-                return  # it is this one, or it may end first
-        sight = self.sight
-        assert sight is not None
+            same = now is not None and now.index == wanted.index and not now.closer
+            if now is None or (urgent and not same):  # else it may end first
+                self._begin(sight, wanted)
+        self._tell()
+
+    def _begin(self, sight: Sight, look: _Look) -> None:
+        """Look at a plane, in place of what is looked at."""
         job = Job(
-            lambda cancelled: _work(sight, wanted, self.cache, job, cancelled),
+            lambda cancelled: _work(sight, look, self.cache, job, cancelled),
             lambda seconds: self._took(seconds),
-            lambda ending, error: self._ended(sight, wanted, ending, error),
+            lambda ending, error: self._ended(sight, look, ending, error),
         )
-        self._now = wanted
+        look.job, look.name = job, sight.name
+        self._now = look
         self.worker.submit(job)
-        if wanted.index == self._index or wanted.closer:
-            self._changed(job, wanted.index, None)
+
+    def _goes_on(self) -> _Look | None:
+        """Return the look that goes on, if it is one at what is in sight."""
+        now, sight = self._now, self.sight
+        same = now is not None and sight is not None and now.name == sight.name
+        return now if same and self.worker.busy else None
+
+    def _tell(self) -> None:
+        """Tell what is looked at, if that is of interest and has not been told."""
+        now = self._goes_on()
+        if now is not None and now.index != self._index and not now.closer:
+            now = None
+        job = None if now is None else now.job
+        if job is not self._told:
+            self._told = job
+            self._changed(job, None if now is None else now.index, None)
 
     def _took(self, seconds: float) -> None:
         """Remember how long the network took for a plane."""
@@ -240,6 +262,7 @@ class Looks:
         if self.sight is None or sight.name != self.sight.name:
             self._go_on()
             return
+        asked = look.closer or look.index == self._index or look.index in self._waiting
         if error is not None:
             self._failed.add((*self._key(), look.index))
             if look.index in self._waiting:
@@ -249,7 +272,8 @@ class Looks:
         try:
             if self.candidates(look.index) is not None and look not in self._closer:
                 self._came(look.index)
-            if look.index == self._index or look.closer or error is not None:
+            if error is not None and asked:  # what was not asked for is tried again once it is
+                self._told = None
                 self._changed(None, look.index, error)
         finally:
             self._go_on()

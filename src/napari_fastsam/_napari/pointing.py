@@ -99,6 +99,7 @@ class Pointing:
         self._under: Under | None = None
         self._choice = 0
         self._group: int | None = None
+        self._far: tuple[float, float] | None = None  # of a drag, how far it went in the image
 
     def leave(self) -> None:
         """Forget where the mouse is, and show nothing."""
@@ -169,9 +170,10 @@ class Pointing:
         if corners[0] is None or self._scene.view is None:
             return
         if corners[1] is None:  # beside the image: the box goes as far as it did
-            if done:
-                self._preview.outline(None)
+            corners[1] = self._far
+        if corners[1] is None:
             return
+        self._far = None if done else corners[1]
         (r0, c0), (r1, c1) = sorted_corners(corners[0], corners[1])
         height, width = self._scene.view.axes.plane_shape
         box = (

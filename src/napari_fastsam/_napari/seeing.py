@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.views import View
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Job
+    from napari_fastsam.cleanup import Cleanup
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
@@ -170,7 +171,11 @@ class Seeing(Form):
         """Show that a plane is looked at, or why it could not be."""
         self.status.watch_look(job)
         if error is not None:
-            self.status.state("error", words.FAILED)
+            view = self.scene.view
+            if view is not None and index == view.index and self.scene.in_view is None:
+                self.status.state("error", words.FAILED)
+            else:
+                self._show_known()
             self._show(error)
         elif job is not None and index is not None:
             self.status.state("working", words.looking(index[-1] if index else None))
@@ -207,33 +212,43 @@ class Seeing(Form):
 
     def _show_sifted(self) -> None:
         """Show what *everything* would take, or what cleanup would leave, if that is wanted."""
-        work, view = self.scene.written(), self.scene.view
-        if self.current_tab == "everything" and self.everything_preview.value:
+        work, view, wanted = self.scene.written(), self.scene.view, self._wanted()
+        cleanup = wanted[1]
+        if wanted[0] == "everything":
             if self.sifting.left is not None:
                 kept = self.sifting.kept
                 self.preview.objects(kept.to_labels())
-                if self.cleanup.preview.value and self.cleanup.cleanup:
+                if cleanup:
                     now = (self.sifting.left, self.sifting.without)
-                    self.tidying.tidy(kept, self.cleanup.cleanup, partial(self._show_kept, now))
+                    self.tidying.tidy(kept, cleanup, partial(self._show_kept, wanted, now))
                 found = len(self.scene.in_view or ())
                 self.everything_count.setText(words.everything_count(len(kept), found))
-        elif self.cleanup.preview.value and self.cleanup.cleanup and work and view:
-            self.tidying.plan(work, self.cleanup.cleanup, view.index, self._show_tidied)
+        elif cleanup and work and view:
+            self.tidying.plan(work, cleanup, view.index, partial(self._show_tidied, wanted))
         else:
             self.preview.objects(None)
 
+    def _wanted(self) -> tuple[str, Cleanup | None]:
+        """Return what is to be shown beforehand, of which tab, and the steps of cleanup in it."""
+        cleanup = self.cleanup.cleanup if self.cleanup.preview.value else None
+        all_of_it = self.current_tab == "everything" and self.everything_preview.value
+        return "everything" if all_of_it else "labels", cleanup or None
+
     def _show_kept(
-        self, then: tuple[Instances | None, frozenset[int]], labels: NDArray[Any]
+        self,
+        wanted: tuple[str, Cleanup | None],
+        then: tuple[Instances | None, frozenset[int]],
+        labels: NDArray[Any],
     ) -> None:
         """Show what *everything* would take, as cleanup would leave it, if that is still so."""
         same = self.sifting.left is then[0] and self.sifting.without == then[1]
-        if same and self.current_tab == "everything" and self.everything_preview.value:
+        if same and wanted == self._wanted():
             self.preview.objects(labels)
 
-    def _show_tidied(self, planned: Planned) -> None:
-        """Show what cleanup takes off the labels of a plane, and what it adds."""
+    def _show_tidied(self, wanted: tuple[str, Cleanup | None], planned: Planned) -> None:
+        """Show what cleanup takes off the labels of a plane, and what it adds, if still wanted."""
         view = self.scene.view
-        if view is not None and planned.edit.index == view.index:
+        if view is not None and planned.edit.index == view.index and wanted == self._wanted():
             self.preview.objects(tidying.difference(planned, view.axes.plane_shape))
 
     def _work(self, *, make: bool = False) -> Work | None:
