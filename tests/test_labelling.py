@@ -509,7 +509,7 @@ def test_runs_and_undoing_stand_alone(work):
 
     work.take(at((1, 1)))
     before = work.labels.copy()
-    for call in (work.undo, work.redo, lambda: work.begin({"do": "run"})):
+    for call in (work.undo, work.redo, work.segment, lambda: work.begin({"do": "run"})):
         with pytest.raises(ValueError, match="end the with block"):
             together(call)
         np.testing.assert_array_equal(work.labels, before)

@@ -319,6 +319,7 @@ class Labelling(Objects):
             If a plane is not there or cannot be shown. Those before it stay, as one step.
         """
         check_existing(existing)
+        self._alone("a run over planes")
         looking = self.candidates
         fail_if(
             not isinstance(looking, Looking),
