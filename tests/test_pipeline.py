@@ -21,7 +21,6 @@ from napari_fastsam import (
     run,
     segment_stack,
 )
-from napari_fastsam.closer import Seen
 from napari_fastsam.pipeline import build
 
 SHAPE = (24, 32)
@@ -127,37 +126,6 @@ def test_without_a_key_nothing_is_cached(stack: np.ndarray, blobs: BlobSegmenter
         list(run(Request(data=stack), blobs, cache=cache))
     assert len(cache) == 0
     assert blobs.calls == 6
-
-
-def test_the_cache_forgets_what_was_used_longest_ago() -> None:
-    seen = Seen(Instances.from_labels(np.ones((10, 10), int)), 0)
-    cache = CandidateCache(max_bytes=2 * seen.nbytes)
-    cache.put("a", seen)
-    cache.put("b", seen)
-    assert cache.get("a") is seen
-    cache.put("c", seen)
-    assert cache.get("b") is None
-    assert cache.get("a") is cache.get("c") is seen
-    assert cache.nbytes == 2 * seen.nbytes
-
-
-def test_a_plane_put_twice_counts_once_and_clear_forgets_all() -> None:
-    seen = Seen(Instances.from_labels(np.ones((10, 10), int)), 0)
-    cache = CandidateCache()
-    cache.put("a", seen)
-    cache.put("a", seen)
-    assert (len(cache), cache.nbytes) == (1, seen.nbytes)
-    cache.clear()
-    assert (len(cache), cache.nbytes, cache.get("a")) == (0, 0, None)
-
-
-def test_a_plane_larger_than_the_cache_is_kept_until_the_next() -> None:
-    seen = Seen(Instances.from_labels(np.ones((10, 10), int)), 0)
-    cache = CandidateCache(max_bytes=1)
-    cache.put("a", seen)
-    assert cache.get("a") is seen
-    cache.put("b", seen)
-    assert cache.get("a") is None
 
 
 def test_cancelling_keeps_the_planes_that_are_done(stack: np.ndarray, blobs: BlobSegmenter) -> None:
@@ -278,39 +246,11 @@ def test_a_segmenter_is_used_as_it_is(blobs: BlobSegmenter) -> None:
     assert build(blobs) is blobs
 
 
-@pytest.mark.parametrize(
-    ("options", "arrived"),
-    [
-        ({"indices": ((3,),)}, r"\[\(3,\)\]"),
-        ({"indices": ((-1,), (0,))}, r"\[\(-1,\)\]"),
-        ({"indices": (1, (0,))}, r"\[1\]"),
-        ({"prompts": {(0, 0): Prompts(points=[(1, 1)])}}, r"\[\(0, 0\)\]"),
-    ],
-    ids=["beyond", "negative", "no tuple", "too many axes"],
-)
-def test_planes_that_are_not_there_are_refused(
-    stack: np.ndarray, options: dict[str, Any], arrived: str
-) -> None:
-    with pytest.raises(ValueError, match=rf"Expected .*\(3,\).*Got {arrived}.*To fix it: "):
-        Request(data=stack, **options)
-
-
-def test_a_confidence_is_a_share(stack: np.ndarray, blobs: BlobSegmenter) -> None:
-    with pytest.raises(ValueError, match=r"from 0 to 1\. Got 25"):
-        segment_stack(stack, blobs, confidence=25)
-
-
 @pytest.mark.parametrize("axes", ["ZY", "ZZYX", "TZYX", "ABC"])
 def test_axes_that_do_not_fit_are_refused(stack: np.ndarray, axes: str, blobs) -> None:
     with pytest.raises(ValueError, match=rf"Expected .*Got axes '{axes}'.*To fix it: "):
         segment_stack(stack, blobs, axes=axes)
     assert blobs.calls == 0
-
-
-def test_the_layout_is_what_was_given_or_guessed(stack: np.ndarray) -> None:
-    assert Request(data=stack).layout == PlaneAxes("ZYX", stack.shape)
-    given = PlaneAxes("TYX", stack.shape)
-    assert Request(data=stack, axes=given).layout is given
 
 
 def test_complex_planes_are_refused(blobs: BlobSegmenter) -> None:

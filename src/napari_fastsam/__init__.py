@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_fastsam._napari.layers import segment_layers
+    from napari_fastsam.caching import CandidateCache
     from napari_fastsam.cleanup import Cleanup, clean
     from napari_fastsam.closer import look_closer
     from napari_fastsam.instances import Instances
@@ -19,17 +20,18 @@ if TYPE_CHECKING:
     from napari_fastsam.models.fastsam import FastSAM
     from napari_fastsam.models.train import train
     from napari_fastsam.origins import provenance
-    from napari_fastsam.pipeline import CandidateCache, PlaneResult, Request, run, segment_stack
+    from napari_fastsam.pipeline import run, segment_stack
     from napari_fastsam.planes import Display, PlaneAxes, to_rgb
     from napari_fastsam.prompts import Prompts
     from napari_fastsam.replaying import replay
+    from napari_fastsam.requests import PlaneResult, Request
     from napari_fastsam.script import as_script
     from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
     from napari_fastsam.selection import Selection, everything, fastsam_mask, select
     from napari_fastsam.tiling import Tiled
 
 _HOMES = {
-    "CandidateCache": "pipeline",
+    "CandidateCache": "caching",
     "Cleanup": "cleanup",
     "Display": "planes",
     "FastSAM": "models.fastsam",
@@ -37,9 +39,9 @@ _HOMES = {
     "Labelling": "labelling",
     "ModelSpec": "segmenter",
     "PlaneAxes": "planes",
-    "PlaneResult": "pipeline",
+    "PlaneResult": "requests",
     "Prompts": "prompts",
-    "Request": "pipeline",
+    "Request": "requests",
     "Segmenter": "segmenter",
     "Selection": "selection",
     "TextScorer": "segmenter",

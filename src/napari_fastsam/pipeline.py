@@ -7,216 +7,45 @@ prompt has no answer, the plane is looked at closer, see `napari_fastsam.closer`
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from os import PathLike, fspath
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.caching import CandidateCache
 from napari_fastsam.cleanup import Cleanup, clean
 from napari_fastsam.closer import Seen, extend, first_look, next_window, reach
 from napari_fastsam.linking import Linker
 from napari_fastsam.planes import Display, PlaneAxes, level_for
+from napari_fastsam.requests import Index, PlaneResult, Request
 from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, Segmenter, find
 from napari_fastsam.selection import (
     DEFAULT_CONFIDENCE,
     Selection,
-    check_confidence,
     everything,
     select,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from napari_fastsam.closer import Window
     from napari_fastsam.instances import Instances
     from napari_fastsam.prompts import Prompts
 
-Index = tuple[int, ...]
-"""The position of a plane on the axes that are stepped through; ``()`` for a single image."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Request:
-    """What to segment, and what to choose.
-
-    Parameters
-    ----------
-    data
-        Anything that is indexed like an array (NumPy, dask, zarr); planes are read one at a time.
-    levels
-        The same at lower resolutions, as in a pyramid. A `ScaledSegmenter` finds candidates on the
-        smallest that is as large as the network sees, at full resolution all the same.
-    axes
-        How `data` falls into planes; ``None`` guesses from its shape.
-    indices
-        The planes wanted, in order; ``None`` is all of them.
-    prompts
-        For each plane its prompts; planes without any are left out. ``None`` is *everything*: every
-        object of every plane.
-    display
-        How intensities become what the network sees.
-    closer
-        Look closer where a prompt has no answer; *everything* never does.
-    confidence
-        Candidates that score below this are left out; ``None`` is `DEFAULT_CONFIDENCE` for
-        *everything* and no limit for prompts.
-    min_area, max_area
-        For *everything*: candidates outside this range in pixels are left out.
-    cleanup
-        What is tidied afterwards.
-    link
-        Give an object one label through the last of the stepped axes that is longer than one.
-        Planes that follow each other in the request count as neighbours, also where planes between
-        them are left out.
-    key
-        Names `data` and `display` in the cache: equal keys mean equal pixels. ``None`` caches
-        nothing.
-    """
-
-    data: Any
-    levels: tuple[Any, ...] = ()
-    axes: PlaneAxes | None = None
-    indices: tuple[Index, ...] | None = None
-    prompts: Mapping[Index, Prompts] | None = None
-    display: Display = field(default_factory=Display)
-    closer: bool = True
-    confidence: float | None = None
-    min_area: int = 0
-    max_area: int | None = None
-    cleanup: Cleanup = field(default_factory=Cleanup)
-    link: bool = False
-    key: Hashable | None = None
-
-    def __post_init__(self) -> None:
-        check_confidence(self.confidence)
-        axes = self.axes or PlaneAxes.guess(tuple(self.data.shape))
-        object.__setattr__(self, "axes", axes)
-        sizes = [axes.shape[n] for n in axes.steps]
-        wanted = list(self.indices or ()) + list(self.prompts or ())
-        wrong = [
-            index
-            for index in wanted
-            if not isinstance(index, tuple)
-            or len(index) != len(sizes)
-            or not all(0 <= at < size for at, size in zip(index, sizes, strict=True))
-        ]
-        fail_if(
-            wrong,
-            f"planes inside {tuple(sizes)}, the sizes of the stepped axes",
-            f"{wrong}",
-            "pass a tuple for each plane, and leave those out that are not there",
-        )
-
-    @property
-    def layout(self) -> PlaneAxes:
-        """The axes, given or guessed."""
-        assert self.axes is not None
-        return self.axes
-
-    def planes(self) -> list[Index]:
-        """Return the planes that will be looked at, in order."""
-        wanted = list(self.layout.indices() if self.indices is None else self.indices)
-        if self.prompts is None:
-            return wanted
-        return [index for index in wanted if index in self.prompts]
-
-    def place(self, model: Any, index: Index) -> Hashable:
-        """Return what a `CandidateCache` knows a plane by, as a model sees it."""
-        return self.key, _name(model), index
-
-
-def _name(model: Any) -> Hashable:
-    """Return what tells a model from others: its spec, or nothing but itself."""
-    name: Hashable = getattr(model, "spec", model)
-    try:
-        hash(name)
-    except TypeError:  # as dataclasses are
-        return _Itself(model)
-    return name
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Itself:
-    """Stands for a model that cannot be hashed: it equals nothing but itself."""
-
-    model: Any
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and other.model is self.model
-
-    def __hash__(self) -> int:
-        return id(self.model)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlaneResult:
-    """What became of one plane.
-
-    Parameters
-    ----------
-    index
-        Its position on the stepped axes.
-    candidates
-        Everything that the network found on it, at low confidence, closer looks included.
-    selection
-        The answers to the plane's prompts, or ``None`` for *everything*.
-    labels
-        (H, W) uint32.
-    scores
-        By label, the score of the candidate behind it; cleanup may have removed its pixels.
-    windows
-        Where the plane was looked at closer, in order.
-    """
-
-    index: Index
-    candidates: Instances
-    selection: Selection | None
-    labels: NDArray[np.uint32]
-    scores: Mapping[int, float]
-    windows: tuple[Window, ...] = ()
-
-
-class CandidateCache:
-    """What is known of the planes seen last, bounded in bytes; safe to share between threads."""
-
-    def __init__(self, max_bytes: int = 512 << 20) -> None:
-        self.max_bytes = max_bytes
-        self.nbytes = 0
-        self._planes: OrderedDict[Hashable, Seen] = OrderedDict()
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self._planes)
-
-    def get(self, key: Hashable) -> Seen | None:
-        """Return what is known of a plane, or None if it is not (or no longer) here."""
-        with self._lock:
-            if key in self._planes:
-                self._planes.move_to_end(key)
-            return self._planes.get(key)
-
-    def put(self, key: Hashable, seen: Seen) -> None:
-        """Keep what is known of a plane; the planes used longest ago leave to make room."""
-        with self._lock:
-            old = self._planes.pop(key, None)
-            self.nbytes += seen.nbytes - (old.nbytes if old is not None else 0)
-            self._planes[key] = seen
-            while self.nbytes > self.max_bytes and len(self._planes) > 1:
-                self.nbytes -= self._planes.popitem(last=False)[1].nbytes
-
-    def clear(self) -> None:
-        """Forget every plane."""
-        with self._lock:
-            self._planes.clear()
-            self.nbytes = 0
+__all__ = [
+    "CandidateCache",
+    "Index",
+    "PlaneResult",
+    "Request",
+    "build",
+    "run",
+    "segment_stack",
+]
 
 
 def build(model: str | PathLike[str] | ModelSpec | Segmenter) -> Segmenter:

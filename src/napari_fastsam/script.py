@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from napari_fastsam.origins import record_of
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.records import display_from_json
 from napari_fastsam.runs import Runs
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.spelling import Code, call_code, cleanup_code, model_code, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -88,7 +87,7 @@ class _Writer:
             self._do(step)
         head = f'"""Labels made with napari-fastsam {self._told.get("package", "")}."""'
         imports = sorted(self._imports, key=lambda line: (line.startswith("from"), line))
-        last = f'tifffile.imwrite({_text(output)}, work.labels, photometric="minisblack")'
+        last = f'tifffile.imwrite({text(output)}, work.labels, photometric="minisblack")'
         return "\n".join([head, "", *imports, "", *self._lines, "", last, ""])
 
     def _say(self, line: str) -> None:
@@ -97,7 +96,7 @@ class _Writer:
 
     def _call(self, name: str, *said: str, **options: Any) -> None:
         """Write a call on the work; options that are None are left out."""
-        said += tuple(f"{n}={_text(value)}" for n, value in options.items() if value is not None)
+        said += tuple(f"{n}={text(value)}" for n, value in options.items() if value is not None)
         self._say(f"work.{name}({', '.join(said)})")
 
     def _read_images(self) -> None:
@@ -120,19 +119,19 @@ class _Writer:
             self._say(f"{name} = {self._reading({**image, 'shape': image['array']})}")
             axis, kept = image["channel_axis"], image["kept"]
             parts = [
-                None if n is None else _Code(f"Channel({name}, {axis}, {n}, {kept})")
+                None if n is None else Code(f"Channel({name}, {axis}, {n}, {kept})")
                 for n in image["channels"]
             ]
-            self._say(f"{name} = Composite({_text(tuple(parts))})")
+            self._say(f"{name} = Composite({text(tuple(parts))})")
         else:
             self._imports.add("from napari_fastsam.composite import Composite")
             parts = []
             for n, colour in enumerate(image["colours"], 1):
-                parts.append(None if colour is None else _Code(f"{name}_colour_{n}"))
+                parts.append(None if colour is None else Code(f"{name}_colour_{n}"))
                 if colour is not None:
                     told = {"dtype": image["dtype"], "shape": image["shape"][:-1], **colour}
                     self._say(f"{parts[-1]} = {self._reading(told)}")
-            self._say(f"{name} = Composite({_text(tuple(parts))})")
+            self._say(f"{name} = Composite({text(tuple(parts))})")
 
     def _reading(self, image: Mapping[str, Any]) -> str:
         """Return what reads the array of an image."""
@@ -141,7 +140,7 @@ class _Writer:
         if path and ending in _READERS and "levels" not in image:
             needed, call = _READERS[ending]
             self._imports.add(needed)
-            return f"{call}({_text(path)})"
+            return f"{call}({text(path)})"
         shapes = [tuple(shape) for shape in (image["shape"], *image.get("levels", ()))]
         if len(shapes) > 1:
             return f"...  # put here the arrays of {image['name']!r}, a list: {shapes}"
@@ -151,9 +150,9 @@ class _Writer:
         """Return the parameters that say what is chosen from."""
         source = self._sources[number]
         display = display_from_json(source["display"])
-        said = [self._names[number], _model(source.get("model")), f'axes="{source["axes"]}"']
+        said = [self._names[number], model_code(source.get("model")), f'axes="{source["axes"]}"']
         if display != Display():
-            said.append(f"display=fs.{_without_defaults(display, Display())}")
+            said.append(f"display=fs.{call_code(display, Display())}")
         if self._looks_noted or not source.get("closer", True):
             said.append("closer=False")
         return ", ".join(said)
@@ -182,7 +181,7 @@ class _Writer:
         """Write where the network looked closer, if it did since the last step on the plane."""
         if list(windows) != self._looked.get((self._source, plane), []):
             self._looked[self._source, plane] = list(windows)
-            parts = ", ".join(_text(tuple(window)) for window in windows)
+            parts = ", ".join(text(tuple(window)) for window in windows)
             self._say("# The network looked closer at these parts (row, column to row, column).")
             self._call("candidates.look", f"[{parts}]", plane=plane or None)
 
@@ -211,11 +210,11 @@ class _Writer:
 
     def _remove(self, step: Mapping[str, Any]) -> None:
         """Write that objects were taken away."""
-        self._call("remove", _text(step["labels"]))
+        self._call("remove", text(step["labels"]))
 
     def _give_back(self, step: Mapping[str, Any]) -> None:
         """Write that a label was given back."""
-        self._call("give_back", _text(step["label"]), **self._where(step))
+        self._call("give_back", text(step["label"]), **self._where(step))
 
     def _everything(self, step: Mapping[str, Any]) -> None:
         """Write that everything was taken."""
@@ -227,7 +226,7 @@ class _Writer:
 
     def _clean(self, step: Mapping[str, Any]) -> None:
         """Write that a plane was tidied."""
-        self._call("clean", f"fs.{_cleanup(step['cleanup'])}", **self._where(step))
+        self._call("clean", f"fs.{cleanup_code(step['cleanup'])}", **self._where(step))
 
     def _paint(self, step: Mapping[str, Any]) -> None:
         """Write what was painted by hand."""
@@ -252,7 +251,7 @@ class _Writer:
             came = step["planes"][: len(step["numbers"])]  # others are in a later part of the run
             asked = step.get("prompts", ())
             prompts = ", ".join(
-                f"{_text(tuple(part['plane']))}: {self._prompts(part['prompts'])}"
+                f"{text(tuple(part['plane']))}: {self._prompts(part['prompts'])}"
                 for part in asked
                 if part["plane"] in came
             )
@@ -263,14 +262,14 @@ class _Writer:
             labels = self._told["labels"]
             every = list(PlaneAxes(labels["axes"], tuple(labels["shape"])).indices())
             if planes != every or step.get("axes") is not None:
-                said.insert(0, _text(planes))
+                said.insert(0, text(planes))
             self._call("segment", *said, **options, **_how(step))
         self._next = max([self._next, *(n + 1 for n in new)])
 
     def _skip_to(self, number: int) -> None:
         """Write that numbers are left out, where they were given to what was undone."""
         if number > self._next:
-            self._call("skip", _text(number - 1))
+            self._call("skip", text(number - 1))
 
     def _where(self, step: Mapping[str, Any]) -> dict[str, Any]:
         """Return the plane of a step, if there are several."""
@@ -282,11 +281,11 @@ class _Writer:
             self._imports.add("from napari_fastsam.records import prompts_from_json")
             return f"prompts_from_json({dict(told)!r})"
         said = [
-            f"{name}=[{', '.join(_text(tuple(row)) for row in told[name])}]"
+            f"{name}=[{', '.join(text(tuple(row)) for row in told[name])}]"
             for name in ("points", "boxes")
             if name in told
         ]
-        said += [f"{n}={_text(told[n])}" for n in ("positive", "group") if n in told]
+        said += [f"{n}={text(told[n])}" for n in ("positive", "group") if n in told]
         return f"fs.Prompts({', '.join(said)})"
 
 
@@ -315,50 +314,5 @@ def _how(step: Mapping[str, Any]) -> dict[str, Any]:
     existing, cleanup = step.get("existing", "keep"), step.get("cleanup")
     return {
         "existing": None if existing == "keep" else existing,
-        "cleanup": None if cleanup is None else _Code(f"fs.{_cleanup(cleanup)}"),
+        "cleanup": None if cleanup is None else Code(f"fs.{cleanup_code(cleanup)}"),
     }
-
-
-def _cleanup(told: Mapping[str, Any]) -> str:
-    """Return what is tidied."""
-    return f"Cleanup({', '.join(f'{name}={_text(value)}' for name, value in told.items())})"
-
-
-def _model(told: Mapping[str, Any] | None) -> str:
-    """Return a model: its name, or more if that was chosen."""
-    if told is None:
-        return "model=..."  # no file, no name: to be filled in
-    spec = ModelSpec(**told)
-    if spec == ModelSpec(model=spec.model):
-        return _text(spec.model)
-    return f"fs.{_without_defaults(spec, ModelSpec())}"
-
-
-def _without_defaults(value: Any, default: Any) -> str:
-    """Return what makes a dataclass, without what is the default."""
-    said = [
-        f"{item.name}={_text(getattr(value, item.name))}"
-        for item in fields(value)
-        if getattr(value, item.name) != getattr(default, item.name)
-    ]
-    return f"{type(value).__name__}({', '.join(said)})"
-
-
-class _Code(str):
-    """What is written as it is."""
-
-
-def _text(value: Any) -> str:
-    """Return a value as a person would write it: whole numbers without a point."""
-    if isinstance(value, _Code):
-        return str(value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, tuple):
-        inner = ", ".join(_text(item) for item in value)
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
-    if isinstance(value, list):
-        return f"[{', '.join(_text(item) for item in value)}]"
-    return repr(value)
