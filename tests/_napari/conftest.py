@@ -10,6 +10,7 @@ import pytest
 from napari.layers import Labels
 from napari.utils.notifications import notification_manager
 
+from fakes import BlobSegmenter
 from napari_fastsam import Instances
 from napari_fastsam._napari.layer_boxes import layers_of
 from napari_fastsam._napari.widget import FastSamWidget
@@ -119,6 +120,17 @@ def held(blobs, monkeypatch):
     monkeypatch.setattr(blobs, "segment", wait)
     yield gate
     gate.set()
+
+
+class Nested(BlobSegmenter):
+    """Finds what is brighter than each of three thresholds: clusters, objects and their parts."""
+
+    spec = "nested"
+
+    def segment(self, image):
+        self.shapes.append(image.shape)
+        levels = [BlobSegmenter(threshold) for threshold in (60, 127, 180)]
+        return Instances.concatenate([level.segment(image) for level in levels])
 
 
 def labels_of(viewer):

@@ -10,6 +10,7 @@ from napari.layers import Labels
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication, QMessageBox
 
+import napari_fastsam as fs
 from napari_fastsam._napari import words
 from napari_fastsam._napari.layer_boxes import layers_of
 from napari_fastsam.models.registry import MODELS
@@ -354,6 +355,25 @@ def test_3d_display_and_back_goes_on_as_before(viewer, dock, stack, blobs):
     points.selected_data = {0}
     points.remove_selected()
     assert found(labels) == [2]
+
+
+def test_what_is_painted_in_3d_or_on_labels_of_before_is_written_down(viewer, dock, stack, blobs):
+    image = viewer.add_image(stack)
+    dock.everything()
+    dock.settle()
+    first = labels_of(viewer)
+    dock.output.value = None
+    dock.everything()
+    dock.settle()
+    second = dock.output.value
+    first.fill((1, 0, 0), 50)
+    viewer.dims.ndisplay = 3
+    second.fill((1, 0, 0), 60)
+    for layer in (first, second):
+        np.testing.assert_array_equal(fs.replay(layer, image, model=blobs), layer.data)
+    dock.undo()
+    assert found(second) == [1, 2]
+    np.testing.assert_array_equal(fs.replay(second, image, model=blobs), second.data)
 
 
 def test_of_planes_passed_quickly_only_the_last_is_looked_at(viewer, dock, numbered, seen, held):

@@ -10,25 +10,15 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from fakes import BlobSegmenter
-from napari_fastsam import Instances
 from napari_fastsam._napari.layer_boxes import layers_of
 
-from .conftest import CENTRES, OBJECTS, found, labels_of
+from .conftest import CENTRES, OBJECTS, Nested, found, labels_of
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 NONE, LEFT = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
 
 PART, WHOLE, CLUSTER = np.s_[22:28, 55:61], np.s_[20:34, 50:70], np.s_[18:40, 40:72]
 """One in the other, on the plane of `nested`."""
-
-
-class Nested(BlobSegmenter):
-    """Finds what is brighter than each of three thresholds."""
-
-    def segment(self, image):
-        return Instances.concatenate(
-            [BlobSegmenter(threshold).segment(image) for threshold in (60, 127, 180)]
-        )
 
 
 class Hand:

@@ -297,7 +297,7 @@ def test_undo_pressed_twice_takes_two_steps_back(viewer, dock, stack):
 
 def test_a_channel_axis_is_not_stepped_through(viewer, dock, plane, blobs):
     channels = np.stack([plane, plane[::-1]])
-    viewer.add_image(channels)
+    image = viewer.add_image(channels)
     dock.colours.channel_axis.value = 0
     dock.settle()
     dock.everything()
@@ -306,5 +306,5 @@ def test_a_channel_axis_is_not_stepped_through(viewer, dock, plane, blobs):
     assert found(labels_of(viewer))
     source = labels_of(viewer).metadata[PROVENANCE]["sources"][0]
     assert source["axes"].replace("C", "") == "YX"
-    again = fs.replay(labels_of(viewer), dock.scene.source.data, model=blobs)
+    again = fs.replay(labels_of(viewer), image, model=blobs)
     np.testing.assert_array_equal(again, labels_of(viewer).data)

@@ -147,7 +147,7 @@ class Wired(Seeing):
 
     def _stepped(self) -> None:
         """Show what a step has changed besides the labels, and write down what was done."""
-        work = self.scene.written()
+        work = self.scene.written() or self.scene.work_known
         if work is not None:
             work.note()
         self._show_work(work)

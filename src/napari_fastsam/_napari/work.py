@@ -134,6 +134,7 @@ class Work:
         canvases = self.labelling.canvases
         if not any(isinstance(canvas, LayerCanvas) and canvas.writing for canvas in canvases):
             self.labelling.painted(self.canvas.strokes(event.value))
+            self.note()  # also where other labels are worked on by now
             self._changed()
 
     def _replaced(self, _: Any) -> None:
