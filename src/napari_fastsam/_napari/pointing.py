@@ -148,7 +148,9 @@ class Pointing:
         """Take what is under the mouse, narrow the last choice, or give an object back."""
         self.hover(position, modifiers)
         under, view = self._under, self._scene.view
-        if under is None or view is None or self._hands.toggle(under.place):
+        if under is None or view is None:
+            return
+        if under.meaning == "take" and self._hands.toggle(under.place):
             return
         label = self.label_at(under.pixel)
         if under.meaning == "give back":

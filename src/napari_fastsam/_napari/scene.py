@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from napari_fastsam._checks import fail_if
+from napari_fastsam._napari.claims import claim, release
 from napari_fastsam._napari.ground import Looks, Sight
 from napari_fastsam._napari.labels import check_labels, labels_like
 from napari_fastsam._napari.work import Work
@@ -87,6 +89,8 @@ class Scene:
         ahead: Sequence[Index] = (),
     ) -> None:
         """Look at a plane of an image, and write into `labels` from now on (None: a new layer)."""
+        if labels is not self.labels:
+            release(self)
         self.source, self.view, self.labels = source, view, labels
         self._checked = None
         if source is None or view is None or spec is None:
@@ -172,7 +176,7 @@ class Scene:
         Raises
         ------
         ValueError
-            If the layer that was chosen does not have the image's pixels.
+            If the layer that was chosen does not have the image's pixels, or is another dock's.
         """
         source = self.source
         if source is None or (self.labels is None and not make):
@@ -183,6 +187,12 @@ class Scene:
         labels = self.labels
         if self._checked is not labels:
             check_labels(labels, source.grid, source.axes)
+            fail_if(
+                not claim(labels, self),
+                "labels that no other dock writes to",
+                f"{labels.name!r}, which one does",
+                "choose a new layer here, or close the other dock",
+            )
             self._checked = labels
         work = self._works.get(labels)
         if work is None:
@@ -219,6 +229,7 @@ class Scene:
     def close(self) -> None:
         """Stop looking, call nothing any more, and let go of all layers."""
         self.looks.worker.close()
+        release(self)
         for work in list(self._works.values()):
             work.close()
         self._works.clear()

@@ -58,7 +58,8 @@ class Seeing(Form):
             redo=self.redo,
         )
         self.sifting = Sifting()
-        self.tidying = Tidying(self._show)
+        self.tidying = Tidying(self._show)  # shows beforehand, where the newest question wins
+        self.applying = Tidying(self._show)
         self.watching = Watching(viewer, self.look_again, self._pixels_edited)
         self._confirmed: set[str] = set()
         self._turned_to = _Turned()

@@ -72,6 +72,7 @@ class FastSamWidget(Wired):
     def take_clicks(self) -> None:
         """Take clicks on the image: the prompt layer is made if need be, and becomes active."""
         if self.scene.source is None:
+            self.look_again()  # says what is missing
             return
         if self.points.value is None:
             self.new_points()
@@ -147,7 +148,7 @@ class FastSamWidget(Wired):
             self._stepped()
             self.status.say(words.tidied(changed, gone))
 
-        self.tidying.plan(work, cleanup, view.index, written)
+        self.applying.plan(work, cleanup, view.index, written)
 
     def cancel(self) -> None:
         """Stop, and drop the plane that is being worked on; what is written stays."""
@@ -203,7 +204,7 @@ class FastSamWidget(Wired):
         )
         journey = self._journey = self._travelling(work, step, job, back=back)
         if len(step.edits) > 1:
-            self.runs.worker.submit(job)
+            self.travels.submit(job)
             self.status.watch(job)
             return
         for _ in journey:
@@ -211,7 +212,9 @@ class FastSamWidget(Wired):
 
     def _travelling(self, work: Work, step: Step, job: Job, *, back: bool) -> Iterator[None]:
         """Go a step back or forth, and show that."""
-        labelling = work.labelling
+        labelling, history = work.labelling, work.history
+        if step is not (history.last if back else history.next):
+            return  # something was done since this was asked for
         bits = labelling.undoing() if back else labelling.redoing()
         for done, _ in enumerate(bits, 1):
             job.progress = (done, len(step.edits))
@@ -246,3 +249,4 @@ class FastSamWidget(Wired):
             self.take_clicks()
         elif points is not None:
             points.mode = "pan_zoom"
+        self._active_changed()

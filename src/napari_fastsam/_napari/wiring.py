@@ -15,6 +15,7 @@ from napari_fastsam._napari.prompting import AFTER_PAINT, Prompting
 from napari_fastsam._napari.runs import Everything, Found, Run, Runs
 from napari_fastsam._napari.seeing import EXPECTED_ERRORS, Seeing
 from napari_fastsam._napari.tab_key import TabKey
+from napari_fastsam._napari.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ class Wired(Seeing):
         self.runs = Runs(
             self.scene.looks.cache, gone=self._is_gone, found=self._found, ended=self._ended
         )
+        self.travels = Worker()  # undoes and redoes long steps, bit by bit
         self._soon = QTimer()
         self._soon.setSingleShot(True)
         self._soon.setInterval(AFTER_PAINT)
@@ -65,8 +67,8 @@ class Wired(Seeing):
     @property
     def busy(self) -> bool:
         """Whether anything runs beside the main thread."""
-        workers = (self.scene.looks.worker, self.runs.worker, self.tidying.worker)
-        return any(worker.busy for worker in workers)
+        parts = (self.scene.looks, self.runs, self.tidying, self.applying)
+        return self.travels.busy or any(part.worker.busy for part in parts)
 
     def take_clicks(self) -> None:
         """Take clicks on the image."""
@@ -84,6 +86,8 @@ class Wired(Seeing):
         self.scene.close()
         self.runs.worker.close()
         self.tidying.worker.close()
+        self.applying.worker.close()
+        self.travels.close()
         self.watching.close()
         self.preferences.close()
         self.prompting.release()
@@ -185,7 +189,7 @@ class Wired(Seeing):
 
     def toggle(self, place: tuple[float, float]) -> bool:
         """Leave a previewed object out, or have it back; False while nothing is previewed."""
-        if self.current_tab != "everything":
+        if self.current_tab != "everything" or not self.everything_preview.value:
             return False
         if self.sifting.toggle(place):
             self._show_sifted()
