@@ -34,6 +34,7 @@ class Sifting:
         self.without: frozenset[int] = frozenset()
         self._dropped: list[tuple[float, float]] = []
         self._plane: tuple[object, Index] | None = None
+        self._asked: tuple[Instances, Sieve] | None = None  # what is left of which
 
     def sift(self, candidates: Instances, sieve: Sieve, key: object, index: Index) -> Instances:
         """Return what is left, numbered as `without` counts.
@@ -49,12 +50,15 @@ class Sifting:
         """
         if self._plane is None or self._plane[1] != index or self._plane[0] != key:
             self._plane, self._dropped = (key, index), []
-        self.left = everything(
-            candidates,
-            confidence=sieve.confidence,
-            min_area=sieve.min_area,
-            max_area=sieve.max_area,
-        )
+        asked = self._asked
+        if self.left is None or asked is None or asked[0] is not candidates or asked[1] != sieve:
+            self._asked = (candidates, sieve)
+            self.left = everything(
+                candidates,
+                confidence=sieve.confidence,
+                min_area=sieve.min_area,
+                max_area=sieve.max_area,
+            )
         self.without = self._clicked_away()
         return self.left
 
@@ -68,7 +72,7 @@ class Sifting:
 
     def forget(self) -> None:
         """Show nothing any more."""
-        self.left, self.without = None, frozenset()
+        self.left, self.without, self._asked = None, frozenset(), None
 
     def toggle(self, place: tuple[float, float]) -> bool:
         """Drop the object at a place (row, column), or keep it again; False if there is none."""
