@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_fastsam._napari.asked import Drawing, point_rows, shape_row
 from napari_fastsam._napari.drawn import polarity_of
+from napari_fastsam._napari.prompt_layers import ready_for_clicks
 from napari_fastsam._napari.views import carry, in_view
 
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
 
     from napari_fastsam._napari.source import Source
     from napari_fastsam._napari.views import View
+    from napari_fastsam.planes import PlaneAxes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Memo:
-    """The content of prompt layers, and which of their rows are in the drawing."""
+    """The content of prompt layers, and which of their rows are in the drawing.
+
+    `axes` are those of the planes that the rows are on.
+    """
 
     points: Points | None = None
     places: NDArray[Any] | None = None
@@ -33,6 +38,7 @@ class Memo:
     outlines: tuple[tuple[NDArray[Any], str], ...] = ()
     shape_features: Any = None
     shape_rows: tuple[int, ...] = ()
+    axes: PlaneAxes | None = None
 
 
 def drawing_of(points: Points | None, shapes: Shapes | None, source: Source, view: View) -> Drawing:
@@ -47,7 +53,7 @@ def drawing_of(points: Points | None, shapes: Shapes | None, source: Source, vie
         If a polarity is not understood.
     """
     grid, axes = source.grid, view.axes
-    memo: dict[str, Any] = {}
+    memo: dict[str, Any] = {"axes": axes}
     point_table, shape_table = [], []
     if points is not None:
         there = np.asarray(points.shown, bool) & in_view(points.data, points, grid, view)
@@ -68,7 +74,11 @@ def drawing_of(points: Points | None, shapes: Shapes | None, source: Source, vie
         place = carry(points.data[rows], points, grid, view)
         point_table = point_rows(axes, place, positive, [group_name(value) for value in group])
     if shapes is not None:
-        outlines = tuple(zip(shapes.data, shapes.shape_type, strict=True))
+        # Copies: napari moves shapes in place.
+        outlines = tuple(
+            (np.array(outline), kind)
+            for outline, kind in zip(shapes.data, shapes.shape_type, strict=True)
+        )
         shape_rows = [
             n
             for n, (outline, _) in enumerate(outlines)
@@ -101,6 +111,7 @@ def redraw(drawing: Drawing) -> None:
         if not points.features.equals(memo.point_features):
             defaults = points.feature_defaults.iloc[0].to_dict()
             points.features = memo.point_features.copy()
+            ready_for_clicks(points)
             points.feature_defaults = defaults
     if memo.shapes is not None:
         shapes = memo.shapes
@@ -122,12 +133,21 @@ def erase(drawing: Drawing, points: Sequence[int], shapes: Sequence[int]) -> Non
 
 
 def group_name(value: Any) -> Hashable:
-    """Return what a cell of the feature ``group`` names: None for a point alone."""
-    if value is None or value != value or str(value).strip() in ("", "<NA>"):
-        return None
+    """Return what a cell of the feature ``group`` names: None for a point alone.
+
+    Whole numbers are the same as words: napari writes a number as a word where others are words.
+    """
+    word = str(value).strip()
     if isinstance(value, str):
-        return value
-    return None if value < 0 else int(value) if value == int(value) else float(value)
+        return int(word) if word.isdecimal() and str(int(word)) == word else word or None
+    if value is None or word in ("nan", "<NA>", "NaT"):
+        return None
+    if not isinstance(value, int | float | np.number | np.bool_):
+        return word
+    number = float(value)
+    if number < 0 or not np.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else number
 
 
 def _same_outlines(shapes: Shapes, outlines: Sequence[tuple[NDArray[Any], str]]) -> bool:

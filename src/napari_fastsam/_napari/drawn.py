@@ -181,7 +181,8 @@ def groups_of(values: Sequence[Any]) -> NDArray[np.int64]:
 
 def _missing(value: Any) -> bool:
     """Whether a cell of a features table is empty: None, NaN or blank."""
-    return value is None or value != value or str(value).strip() in ("", "<NA>")
+    # Words first: pandas does not say whether what is missing is equal to itself.
+    return value is None or str(value).strip() in ("", "<NA>") or bool(value != value)
 
 
 def _word(value: Any) -> str:

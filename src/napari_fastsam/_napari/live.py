@@ -182,15 +182,12 @@ class Live:
         return True
 
     def drawn(self, drawing: Drawing) -> None:
-        """Take note that the layers now show what the last step asked for."""
-        before = self.ledger
-        after, _ = read(before, drawing)
-        same = {
-            name: replace(before.objects[name], rows=asked.rows)
-            for name, asked in after.objects.items()
-            if name in before.objects and asked is not before.objects[name]
-        }
-        self._replace(same, after)
+        """Take note that the layers now show what was asked for; what else they show is asked."""
+        after, _ = read(self.ledger, drawing)
+        if _same_rows(self.ledger.drawing, after.drawing):
+            self._replace({}, after)
+        else:
+            self.changed(drawing)
 
     def give_back(self, label: int, index: Index) -> bool:
         """Take an object off the labels, and the prompts that ask for it off the drawing."""

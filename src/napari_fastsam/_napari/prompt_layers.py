@@ -70,21 +70,34 @@ def shapes_layer(
 
 
 def ready_for_clicks(points: Points) -> None:
-    """Give a layer of the user's own the features that clicks need: polarity and group."""
+    """Give a layer of the user's own the features that clicks need: polarity and group.
+
+    Polarities that are numbers or truth values become words, and groups that are truth values
+    numbers: napari could not write those of a click in such a column.
+    """
     import pandas as pd
 
-    missing = {"polarity", "group"} - set(points.features)
-    if missing:
-        defaults = points.feature_defaults.iloc[0].to_dict()
-        features = points.features.copy()
-        if "polarity" in missing:
-            plus = ["+"] * len(features)
-            features["polarity"] = pd.Categorical(plus, categories=list(POLARITY_COLOURS))
-        if "group" in missing:
-            features["group"] = np.full(len(features), np.nan)
-        points.features = features
-        fresh: dict[str, Any] = {"polarity": "+", "group": np.nan}
-        points.feature_defaults = defaults | {name: fresh[name] for name in missing}
+    features = points.features
+    plain = {name for name in features if pd.api.types.is_numeric_dtype(features[name])}
+    truths = {name for name in features if pd.api.types.is_bool_dtype(features[name])}
+    missing = {"polarity", "group"} - set(features)
+    unfit = ({"polarity"} & plain) | ({"group"} & truths)
+    if not missing and not unfit:
+        return
+    features, defaults = features.copy(), points.feature_defaults.iloc[0].to_dict()
+    fresh: dict[str, Any] = {"polarity": "+", "group": np.nan}
+    if "polarity" in missing | unfit:
+        words = features["polarity"].tolist() if "polarity" in unfit else ["+"] * len(features)
+        signs = np.where(polarity_of(words), "+", "-")
+        features["polarity"] = pd.Categorical(signs, categories=list(POLARITY_COLOURS))
+        if "polarity" in unfit:
+            fresh["polarity"] = next_polarity(points)
+    if "group" in missing:
+        features["group"] = np.full(len(features), np.nan)
+    elif "group" in unfit:
+        features["group"] = features["group"].astype(float)
+    _set_features(points, features)
+    points.feature_defaults = defaults | {name: fresh[name] for name in missing | unfit}
 
 
 def set_polarity(points: Points, polarity: str) -> None:
@@ -99,8 +112,20 @@ def set_polarity(points: Points, polarity: str) -> None:
     features["polarity"] = pd.Categorical(
         np.where(positive, "+", "-"), categories=list(POLARITY_COLOURS)
     )
-    points.features = features  # resets the defaults
+    _set_features(points, features)
     points.feature_defaults = defaults | {"polarity": polarity}
+
+
+def _set_features(points: Points, features: Any) -> None:
+    """Replace the features, which resets their defaults; words have no place on a colormap."""
+    import pandas as pd
+
+    before = points.features
+    if "polarity" in before and pd.api.types.is_numeric_dtype(before["polarity"]):
+        for kind in ("face_color_mode", "border_color_mode"):
+            if str(getattr(points, kind)) == "colormap":
+                setattr(points, kind, "direct")
+    points.features = features
 
 
 def next_polarity(points: Points) -> str:

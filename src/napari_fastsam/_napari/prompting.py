@@ -11,7 +11,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 
 from napari_fastsam._napari.clicks import Clicked, ClickTool
-from napari_fastsam._napari.drawing import drawing_of, erase, redraw
+from napari_fastsam._napari.drawing import Memo, drawing_of, erase, redraw
 from napari_fastsam._napari.keys import bound
 from napari_fastsam._napari.prompt_layers import ready_for_clicks
 from napari_fastsam._napari.views import carry
@@ -68,6 +68,7 @@ class Prompting:
         """Ask what these layers ask from now on; what is drawn in them already is left alone."""
         if (points, shapes) == (self.points, self.shapes):
             return
+        same = (points is self.points, shapes is self.shapes)
         self.release()
         self.points, self.shapes = points, shapes
         if points is not None:
@@ -77,7 +78,7 @@ class Prompting:
             keys = {"Control-Z": self._clicked.undo, "Control-Shift-Z": self._clicked.redo}
             self._release.append(bound(shapes, keys))
             self._follow(shapes)
-        self.adopt()
+        self.adopt(points=same[0], shapes=same[1])
 
     def release(self) -> None:
         """Let go of the layers."""
@@ -90,11 +91,11 @@ class Prompting:
         self._release = []
         self.points = self.shapes = None
 
-    def adopt(self) -> None:
-        """Leave what is drawn alone until it changes."""
+    def adopt(self, *, points: bool = False, shapes: bool = False) -> None:
+        """Leave what is drawn alone until it changes, but in layers that are those of before."""
         drawing = self.drawing()
         if drawing is not None:
-            self._live.adopt(drawing)
+            self._live.adopt(drawing, points=points, shapes=shapes)
 
     def changed(self) -> None:
         """Ask what is drawn now."""
@@ -119,13 +120,18 @@ class Prompting:
 
     def add_point(self, row: PointRow, choice: int) -> None:
         """Take what a point asks for at once, then draw it."""
+        self.draw()  # what was clicked before belongs to the step before
         drawing = self._live.ledger.drawing
         name = ("group", row.group, row.plane)
         # The labels first: what a click takes is seen before the point is drawn, which takes napari
         # several times as long.
-        self._live.changed(replace(drawing, points=(*drawing.points, row)), {name: choice})
-        self._undrawn.append(row)
-        self._soon.start()
+        try:
+            self._live.changed(replace(drawing, points=(*drawing.points, row)), {name: choice})
+        except (ValueError, TypeError) as error:
+            self._failed(error)
+        if row in self._live.ledger.drawing.points:
+            self._undrawn.append(row)
+            self._soon.start()
 
     def add_box(self, box: tuple[float, float, float, float]) -> None:
         """Draw a half-open box on the plane in view, which asks for its object."""
@@ -151,10 +157,17 @@ class Prompting:
         return found
 
     def redraw(self, drawing: Drawing | None) -> None:
-        """Draw what was drawn at another time."""
-        if drawing is not None:
-            with self._quietly():
-                redraw(drawing)
+        """Draw what was drawn at another time, also in layers that were in use then."""
+        if drawing is None:
+            return
+        with self._quietly():
+            redraw(drawing)
+        memo, view = drawing.memo, self._scene.view
+        points = isinstance(memo, Memo) and memo.points is self.points
+        shapes = isinstance(memo, Memo) and memo.shapes is self.shapes
+        same = view is not None and isinstance(memo, Memo) and memo.axes == view.axes
+        if not (same and points and shapes):
+            self.adopt(points=same and points, shapes=same and shapes)
 
     def draw(self) -> None:
         """Draw the points that were asked for and are not drawn yet."""
@@ -184,7 +197,10 @@ class Prompting:
         """Take note of what the layers show now."""
         drawing = self.drawing()
         if drawing is not None:
-            self._live.drawn(drawing)
+            try:
+                self._live.drawn(drawing)
+            except (ValueError, TypeError) as error:
+                self._failed(error)
 
     def _places(self, plane: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
         """Return positions (V, 2) on the plane in view as data coordinates (V, D) of a layer."""

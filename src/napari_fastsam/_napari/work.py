@@ -57,7 +57,7 @@ class Work:
         redo: Callable[[], None],
     ) -> None:
         self.labels = labels
-        self._changed, self._in_view = changed, in_view
+        self._changed, self._in_view, self._candidates = changed, in_view, candidates
         first = largest_label(labels.data) + 1
         self.labelling = Labelling(self._canvas(axes), candidates, first=first)
         self.sources: list[dict[str, Any]] = []
@@ -138,8 +138,14 @@ class Work:
             self._changed()
 
     def _replaced(self, _: Any) -> None:
-        """Start again from other labels."""
-        self.labelling.forget(largest_label(self.labels.data) + 1)
-        self.labelling.canvas = self._canvas(self.canvas.axes)
+        """Start again from other labels, with another `Labelling`: numbers mean other objects."""
+        old = self.labelling
         self.labels.metadata.pop(PROVENANCE, None)
+        if self.labels.data.ndim == len(self.canvas.axes.axes):  # others are refused, see above
+            canvases = [self._canvas(canvas.axes) for canvas in old.canvases]
+            first = largest_label(self.labels.data) + 1
+            self.labelling = Labelling(canvases[0], self._candidates, first=first)
+            for canvas in (*canvases[1:], canvases[old.frame]):
+                self.labelling.canvas = canvas
+            self.labelling.context = old.context
         self._changed()
