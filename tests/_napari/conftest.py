@@ -94,7 +94,7 @@ def make_dock(blobs, qtbot, notices):
     def make(viewer, model=blobs):
         widget = FastSamWidget(viewer, model=model)
         viewer.window.add_dock_widget(widget, name="Segment")
-        widget.settle = lambda: qtbot.waitUntil(lambda: not widget.busy, timeout=10_000)
+        widget.settle = lambda: qtbot.waitUntil(lambda: not widget.busy, timeout=60_000)
         return widget
 
     yield make
@@ -114,7 +114,7 @@ def held(blobs, monkeypatch):
     segment = blobs.segment
 
     def wait(image):
-        assert gate.wait(10)
+        assert gate.wait(60)
         return segment(image)
 
     monkeypatch.setattr(blobs, "segment", wait)

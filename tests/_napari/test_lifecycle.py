@@ -693,7 +693,7 @@ def test_closing_the_dock_stops_a_download(
 
     def fetch(name, progress):
         begun.set()
-        assert gate.wait(10)
+        assert gate.wait(60)
         try:
             progress(10, 20)
         except InterruptedError:

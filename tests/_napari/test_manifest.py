@@ -18,7 +18,7 @@ def test_the_widget_opens_from_the_plugins_menu(viewer, plane, qtbot):
     image = viewer.add_image(plane)
     _, widget = viewer.window.add_plugin_dock_widget("napari-fastsam", "Segment")
     assert widget.image.value is image
-    qtbot.waitUntil(lambda: not widget.busy, timeout=30_000)  # it looks at the image at once
+    qtbot.waitUntil(lambda: not widget.busy, timeout=60_000)  # it looks at the image at once
 
 
 @pytest.mark.parametrize("menu", ["napari/layers/segment", "napari/plugins"])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from napari.layers import Labels
-from qtpy.QtCore import QPoint, QPointF, Qt
-from qtpy.QtGui import QWheelEvent
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -16,41 +16,53 @@ from .conftest import CENTRES, OBJECTS, Nested, found, labels_of
 
 CTRL, SHIFT = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier
 NONE, LEFT = Qt.KeyboardModifier.NoModifier, Qt.MouseButton.LeftButton
+NO_BUTTON = Qt.MouseButton.NoButton
 
 PART, WHOLE, CLUSTER = np.s_[22:28, 55:61], np.s_[20:34, 50:70], np.s_[18:40, 40:72]
 """One in the other, on the plane of `nested`."""
 
 
 class Hand:
-    """A mouse and a keyboard over the canvas of a viewer."""
+    """A mouse and a keyboard over the canvas of a viewer.
+
+    Its events reach the canvas at once; the pointer of the screen stays where it is, since the
+    display server tells of its moves when it has time.
+    """
 
     def __init__(self, viewer, dock) -> None:
         self.viewer, self.dock = viewer, dock
         [self.canvas] = dock.native.window().findChildren(QOpenGLWidget)
 
     def at(self, place) -> QPoint:
-        """Return where on the canvas a position of the image is."""
-        camera, canvas = self.viewer.scene.camera, self.canvas
-        row, column = (place[n] - camera.center[n - 2] for n in (0, 1))
-        return QPoint(
-            round(canvas.width() / 2 + column * camera.zoom),
-            round(canvas.height() / 2 + row * camera.zoom),
-        )
+        """Return where on the canvas napari sees a position of the image."""
+        view = self.viewer.window._qt_viewer.canvas.view
+        column, row = (view.transform * view.scene.transform).map([place[1], place[0]])[:2]
+        where = QPoint(round(column), round(row))
+        assert self.canvas.rect().contains(where)
+        return where
+
+    def mouse(self, kind, where, modifiers=NONE, button=NO_BUTTON, held=NO_BUTTON) -> None:
+        where = QPointF(where)
+        event = QMouseEvent(kind, where, self.canvas.mapToGlobal(where), button, held, modifiers)
+        QApplication.sendEvent(self.canvas, event)
 
     def hover(self, place) -> None:
-        QTest.mouseMove(self.canvas, self.at(place))
+        self.mouse(QEvent.Type.MouseMove, self.at(place))
         self.settle()
 
     def click(self, place, modifiers=NONE) -> None:
-        QTest.mouseClick(self.canvas, LEFT, modifiers, self.at(place))
+        where = self.at(place)
+        self.mouse(QEvent.Type.MouseButtonPress, where, modifiers, LEFT, LEFT)
+        self.mouse(QEvent.Type.MouseButtonRelease, where, modifiers, LEFT)
         self.settle()
 
     def drag(self, start, end, modifiers=NONE) -> None:
-        QTest.mousePress(self.canvas, LEFT, modifiers, self.at(start))
-        for share in (0.25, 0.5, 0.75, 1):
-            where = np.add(start, np.subtract(end, start) * share)
-            QTest.mouseMove(self.canvas, self.at(where))
-        QTest.mouseRelease(self.canvas, LEFT, modifiers, self.at(end))
+        shares = (0, 0.25, 0.5, 0.75, 1)
+        way = [self.at(np.add(start, np.subtract(end, start) * share)) for share in shares]
+        self.mouse(QEvent.Type.MouseButtonPress, way[0], modifiers, LEFT, LEFT)
+        for where in way[1:]:  # of the screen: the camera may move along
+            self.mouse(QEvent.Type.MouseMove, where, modifiers, held=LEFT)
+        self.mouse(QEvent.Type.MouseButtonRelease, way[-1], modifiers, LEFT)
         self.settle()
 
     def key(self, key, modifiers=NONE) -> None:
@@ -65,7 +77,7 @@ class Hand:
             QPointF(self.canvas.mapToGlobal(self.at(place))),
             QPoint(0, 0),
             QPoint(0, 120 * steps),
-            Qt.MouseButton.NoButton,
+            NO_BUTTON,
             modifiers,
             Qt.ScrollPhase.NoScrollPhase,
             False,
@@ -466,8 +478,8 @@ def test_after_the_dock_is_closed_the_layers_are_as_napari_has_them(hand):
     viewer.layers.selection.active = points
     points.mode = "add"
     count = len(points.data)
-    QTest.mouseMove(hand.canvas, hand.at(CENTRES[3]))
-    QTest.mouseClick(hand.canvas, LEFT, NONE, hand.at(CENTRES[3]))
+    hand.hover(CENTRES[3])
+    hand.click(CENTRES[3])
     assert len(points.data) == count + 1
     assert found(labels) == [1, 2]
     hand.canvas.setFocus()

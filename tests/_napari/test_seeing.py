@@ -26,7 +26,7 @@ def looking(blobs, monkeypatch):
     segment = blobs.segment
 
     def wait(image):
-        assert gate.wait(10)
+        assert gate.wait(60)
         return segment(image)
 
     monkeypatch.setattr(blobs, "segment", wait)

@@ -29,7 +29,7 @@ def held_at_the_third(blobs, monkeypatch):
 
     def wait(image):
         if blobs.calls == 2:
-            assert gate.wait(10)
+            assert gate.wait(60)
         return segment(image)
 
     monkeypatch.setattr(blobs, "segment", wait)

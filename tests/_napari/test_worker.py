@@ -18,7 +18,7 @@ class Recorder:
 
     def work(self, cancelled):
         self.begun.set()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         for n in range(self.count):
             if cancelled():
                 return
@@ -192,7 +192,7 @@ def test_a_job_runs_no_further_ahead_than_the_main_thread_receives(worker, qtbot
 
     received = []
     worker.submit(Job(work, received.append, lambda *_: None))
-    assert enough.wait(10)
+    assert enough.wait(60)
     sleep(0.2)  # more than it takes to go on, were there room
     assert (made, received) == ([0, 1, 2], [])
     qtbot.waitUntil(lambda: not worker.busy)
@@ -210,7 +210,7 @@ def test_a_job_that_waits_for_room_can_be_cancelled(worker, qtbot):
             yield n
 
     worker.submit(Job(work, lambda _: None, lambda *ending: endings.append(ending)))
-    assert enough.wait(10)
+    assert enough.wait(60)
     worker.cancel()
     qtbot.waitUntil(lambda: not worker.busy)
     assert made == [0, 1, 2]
