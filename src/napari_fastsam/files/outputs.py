@@ -1,21 +1,21 @@
-"""Which file the labels of an image go to, and how a file appears: whole or not at all."""
+"""Which file the labels of an image go to."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import uuid
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastsam._checks import fail_if, message
+from napari_fastsam._files import refuse_existing, whole
 from napari_fastsam.files.readers import PICTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from napari_fastsam.files.inputs import Input
+
+__all__ = ["COCO", "ENDINGS", "plan_outputs", "refuse_existing", "require_writable", "whole"]
 
 ENDINGS = (".tif", ".tiff", ".npy", ".zarr")
 """The endings of label images that can be written."""
@@ -75,51 +75,6 @@ def plan_outputs(
     return outputs
 
 
-@contextmanager
-def whole(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give a new name beside `path` to write a file or folder to, which becomes `path` at the end.
-
-    Readers see what was there before or all of the new, never a part, and nothing is left of a
-    failure.
-
-    Raises
-    ------
-    FileExistsError
-        If `path` exists, unless `overwrite`.
-    """
-    refuse_existing([path], overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mark = uuid.uuid4().hex[:8]
-    partial, old = (path.with_name(f".{path.name}-{mark}.{kind}") for kind in ("part", "old"))
-    try:
-        yield partial
-        refuse_existing([path], overwrite)
-        if path.is_dir():  # a folder, unlike a file, cannot be renamed over
-            path.rename(old)
-        try:
-            partial.replace(path)
-        except OSError:
-            if old.exists():
-                old.rename(path)
-            raise
-    finally:
-        for leftover in (partial, old):
-            _remove(leftover)
-
-
-def refuse_existing(paths: list[Path], overwrite: bool) -> None:
-    """Raise FileExistsError if one of the paths exists, unless `overwrite`."""
-    existing = [] if overwrite else [path for path in paths if path.exists() or path.is_symlink()]
-    more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
-    fail_if(
-        existing,
-        "an output that does not exist yet",
-        f"{existing[0] if existing else ''}{more}",
-        "choose another OUTPUT, or replace it with --overwrite",
-        FileExistsError,
-    )
-
-
 def require_writable(folder: Path) -> None:
     """Raise OSError if no file could be made in a folder, which need not exist yet.
 
@@ -161,11 +116,3 @@ def _require_different(inputs: Sequence[Input], outputs: Sequence[Path]) -> None
             f"{other.path} and {item.path}, both for {output}",
             "segment them into different folders",
         )
-
-
-def _remove(path: Path) -> None:
-    """Remove a file or folder, if there is one."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

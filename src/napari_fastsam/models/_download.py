@@ -8,8 +8,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
+from napari_fastsam._files import whole
 from napari_fastsam.models._content import MAX_FILE_BYTES, kind_of
-from napari_fastsam.models._files import CACHE_VARIABLE, sha256_of, whole_file
+from napari_fastsam.models._files import CACHE_VARIABLE, sha256_of
 from napari_fastsam.models._refusal import CheckpointError, shown
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def download(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _make_room(path, size)
-            with whole_file(path) as partial:
+            with whole(path, overwrite=True) as partial:
                 _get(url, partial, _Meter(size, progress))
                 _verify(partial, size, sha256)
             return

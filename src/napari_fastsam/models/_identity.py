@@ -6,7 +6,8 @@ import contextlib
 import json
 from typing import TYPE_CHECKING
 
-from napari_fastsam.models._files import sha256_of, whole_file
+from napari_fastsam._files import whole
+from napari_fastsam.models._files import sha256_of
 from napari_fastsam.models._refusal import CheckpointError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def require_known(path: Path, known: Sequence[str], *, remedy: str) -> None:
     recorded = () if known else (recorded_sha256(path),)
     if recorded == (None,):
         # Where the folder cannot be written, somebody else keeps the file: then it is not noted.
-        with contextlib.suppress(OSError), whole_file(_record_of(path)) as partial:
+        with contextlib.suppress(OSError), whole(_record_of(path), overwrite=True) as partial:
             partial.write_text(json.dumps({"sha256": found}), "utf-8")
     elif found not in (*known, *recorded):
         also = f" and {_record_of(path).name} beside it" if recorded else ""

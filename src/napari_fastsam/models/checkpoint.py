@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from napari_fastsam._files import whole
 from napari_fastsam.models._content import Kind, kind_of
-from napari_fastsam.models._files import CACHE_VARIABLE, cache_dir, sha256_of, whole_file
+from napari_fastsam.models._files import CACHE_VARIABLE, cache_dir, sha256_of
 from napari_fastsam.models._refusal import CheckpointError, shown, unsafe
 from napari_fastsam.models._torch_file import read_torch_file
 from napari_fastsam.models.architecture import Architecture, recognise, recognise_shapes
@@ -127,7 +128,7 @@ def save_checkpoint(
         key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    with whole_file(Path(path)) as partial:
+    with whole(Path(path), overwrite=True) as partial:
         partial.write_bytes(save(tensors, texts))  # save_file would hide it from other users
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_fastsam._checks import fail_if, message
-from napari_fastsam.models._files import whole_file
+from napari_fastsam._files import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -110,7 +110,7 @@ class Run:
             "losses": self.losses,
             "best": self.best,
         }
-        with whole_file(self._file) as partial:
+        with whole(self._file, overwrite=True) as partial:
             torch.save(state, partial)
 
     def resume(self) -> None:
