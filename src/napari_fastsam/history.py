@@ -119,7 +119,8 @@ class Step:
     numbers
         The next free label before, and after as far as this step used them.
     note
-        What the caller wants back when the step is undone or redone.
+        What the caller wants back when the step is undone or redone. Its ``nbytes``, if it has
+        any, count as memory of the step.
     root
         The step that this one goes on with, if others came in between.
     counted
@@ -136,9 +137,10 @@ class Step:
 
     @property
     def nbytes(self) -> int:
-        """Memory held by the edits and the objects, in bytes."""
+        """Memory held by the edits, the objects, and the note if it knows its own, in bytes."""
         states = [state for pair in self.objects.values() for state in pair if state is not None]
-        return sum(edit.nbytes for edit in self.edits) + sum(state.nbytes for state in states)
+        held = sum(edit.nbytes for edit in self.edits) + sum(state.nbytes for state in states)
+        return held + int(getattr(self.note, "nbytes", 0))
 
 
 class History:
@@ -168,6 +170,11 @@ class History:
     def records(self) -> list[dict[str, Any]]:
         """What was done, in order, without what was undone."""
         return [*self._forgotten, *(step.record for step in self._done)]
+
+    @property
+    def steps(self) -> list[Step]:
+        """All that is kept: what was done, in order, then what was undone."""
+        return [*self._done, *reversed(self._undone)]
 
     @property
     def last(self) -> Step | None:

@@ -3,6 +3,7 @@ import pytest
 
 from labelling_cases import nested
 from napari_fastsam import Cleanup, Instances, Prompts
+from napari_fastsam._napari.live import MANY_LATE
 from napari_fastsam.closer import Seen
 
 from .live_cases import LARGE, SMALL, Ground, Person, copy_of, middle, painted
@@ -587,3 +588,31 @@ def test_all_that_is_asked_for_is_told_by_plane(person):
     (name,) = [name for name, asked in person.live.ledger.objects.items() if asked.index == (1,)]
     np.testing.assert_array_equal(person.live.prompts(name).points, [middle(2)])
     assert person.live.prompts(("nobody",)) is None
+
+
+class TestMemory:
+    """What a step keeps of the prompts is bounded with the steps."""
+
+    def test_the_history_counts_what_is_drawn(self, person):
+        person.click(middle(1))
+        few = person.work.history.last.nbytes
+        for _ in range(50):
+            person.points.append(person.point(SOMEWHERE))
+        person.click(middle(2))
+        assert person.work.history.last.nbytes > few + 50 * 100
+
+    def test_old_steps_leave_with_their_prompts(self, person):
+        person.click(middle(1))
+        person.work.history.max_bytes = 100_000
+        for n in range(100):
+            person.move(0, middle(1 + n % 3))
+            person.points.append(person.point(SOMEWHERE))
+        assert person.work.history.nbytes <= 100_000
+        assert 1 <= len(person.work.history) < 50
+
+    def test_what_is_asked_no_more_does_not_pile_up(self):
+        person = Person(Ground(known=[(0,)], closer=False))
+        for n in range(5 * MANY_LATE):
+            person.click((90, n % 90))
+            person.remove(0)
+        assert len(person.live._late) <= 2 * MANY_LATE

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 DIGITS = 6
 """Of positions: what is left when they go from layer to layer and back."""
 
+_ROW_BYTES = 120  # of a row or an object in the tuples and the dictionary of a ledger
+
 _T = TypeVar("_T")
 
 Name = tuple["Hashable", ...]
@@ -121,6 +123,12 @@ class Ledger:
     objects: Mapping[Name, Asked] = field(default_factory=dict)
     against: Mapping[Index, NDArray[np.float64]] = field(default_factory=dict)
     count: int = 0
+
+    @property
+    def nbytes(self) -> int:
+        """About the memory that it holds besides what other ledgers hold too, in bytes."""
+        rows = len(self.names[0]) + len(self.names[1]) + len(self.objects)
+        return rows * _ROW_BYTES + int(getattr(self.drawing.memo, "nbytes", 0))
 
     def pending(self) -> dict[Index, list[Name]]:
         """Return the objects whose prompts wait for an answer, by plane."""

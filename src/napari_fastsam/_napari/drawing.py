@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from napari_fastsam.planes import PlaneAxes
 
 
+_OBJECT = 160  # bytes of an array besides its numbers, and of the tuple that it is in
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Memo:
     """The content of prompt layers, and which of their rows are in the drawing.
@@ -39,6 +42,15 @@ class Memo:
     shape_features: Any = None
     shape_rows: tuple[int, ...] = ()
     axes: PlaneAxes | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the copies, in bytes; words are shared by all of them."""
+        tables = [t for t in (self.point_features, self.shape_features) if t is not None]
+        outlines = sum(outline.nbytes + _OBJECT for outline, _ in self.outlines)
+        rows = (len(self.point_rows) + len(self.shape_rows)) * 8
+        places = 0 if self.places is None else self.places.nbytes
+        return places + outlines + rows + sum(int(t.memory_usage().sum()) for t in tables)
 
 
 def drawing_of(points: Points | None, shapes: Shapes | None, source: Source, view: View) -> Drawing:

@@ -48,12 +48,21 @@ class Ground(Protocol):
         ...
 
 
+MANY_LATE = 64
+"""Of so many that had no answer, those that can be asked no more are forgotten."""
+
+
 @dataclass(slots=True, eq=False)
 class Note:
     """What prompts asked for before and after a step, to go back to when it is undone."""
 
     before: Ledger
     after: Ledger
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of one of them, in bytes: the other one is that of the step beside."""
+        return self.after.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,7 @@ class Live:
         self._settings = settings
         self._answered = answered
         self._late: dict[int, _Late] = {}  # by the id of what is asked, which they keep
+        self._many = MANY_LATE
         self._work: ref[Labelling] | None = None
 
     def adopt(self, drawing: Drawing, *, points: bool = False, shapes: bool = False) -> None:
@@ -397,6 +407,19 @@ class Live:
         late = self._late.get(id(asked), _Late(asked, step, before))
         answers = self.answers(asked)
         self._late[id(asked)] = replace(late, looking=looking, answers=answers)
+        if len(self._late) > self._many:
+            self._forget_late()
+
+    def _forget_late(self) -> None:
+        """Forget what waits for an answer and is asked no more, also after undoing or redoing."""
+        work = None if self._work is None else self._work()
+        steps = [] if work is None else work.history.steps
+        notes = [step.note for step in steps if isinstance(step.note, Note)]
+        ledgers = {id(one): one for note in notes for one in (note.before, note.after)}
+        ledgers[id(self.ledger)] = self.ledger
+        kept = {id(asked) for ledger in ledgers.values() for asked in ledger.objects.values()}
+        self._late = {name: late for name, late in self._late.items() if name in kept}
+        self._many = max(MANY_LATE, 2 * len(self._late))
 
     def _something_answers(self, ledger: Ledger) -> bool:
         """Whether any prompt that waits has an answer, so that labels are needed."""

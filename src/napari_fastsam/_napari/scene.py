@@ -133,6 +133,10 @@ class Scene:
         """Forget what is known of an image: its pixels have changed."""
         self._versions[image] = object()
 
+    def check_again(self) -> None:
+        """See before the next step whether the labels still fit the image: they have moved."""
+        self._checked = None
+
     def pixel(self, position: Sequence[float]) -> tuple[float, float] | None:
         """Return the row and column in view at a world position, None beside the image."""
         return self._pixel(position)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from napari.layers import Image as NapariImage
 from napari.utils.notifications import notification_manager, show_error
 
 from napari_fastsam._napari import tidying, words
@@ -104,6 +105,7 @@ class Seeing(Form):
         except EXPECTED_ERRORS as error:
             self.status.state("none", words.UNSEEN)
             self.status.say(str(error))
+            self.watching.watch(self._layers_chosen())  # a change of theirs may be the remedy
         self._see(source, view)
         moved = before[0] is None or before[0].image is not image or before[1] != view
         if source is None or view is None:
@@ -118,6 +120,12 @@ class Seeing(Form):
         self.watching.watch(source.layers)
         self.watching.seen(source, view)
         self._show_known()
+
+    def _layers_chosen(self) -> list[Image]:
+        """Return the image layers that are to be shown to the network."""
+        colours = self.colours.value
+        chosen = [self.image.value, colours.red, colours.green, colours.blue]
+        return list(dict.fromkeys(layer for layer in chosen if isinstance(layer, NapariImage)))
 
     def _in_view(self, image: Image) -> tuple[Source, View]:
         """Return what the network is shown, and the plane on the screen."""

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.source import Source
     from napari_fastsam._napari.views import View
 
-_CALM = 250  # milliseconds without a change before the network looks again
+CALM = 250
+"""Milliseconds without a change before what was changed counts."""
+
 _SAMPLE = 256  # rows and columns of a plane that are compared to notice edits in place
 
 
@@ -44,7 +46,7 @@ class Watching:
         self._seen: tuple[Source, View] | None = None
         self._calm = QTimer()
         self._calm.setSingleShot(True)
-        self._calm.setInterval(_CALM)
+        self._calm.setInterval(CALM)
         self._calm.timeout.connect(again)
         events = viewer.dims.events
         self._dims = [events.point, events.current_step, events.order, events.ndisplay]

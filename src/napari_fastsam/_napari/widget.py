@@ -112,7 +112,10 @@ class FastSamWidget(Wired):
     def segment_stack(self) -> None:
         """Take the objects that points and shapes ask for, on all planes that have some."""
         prompts, sight = self.live.by_plane(), self.scene.looks.sight
-        if not prompts or sight is None:
+        if sight is None:
+            self.look_again()  # says what is missing
+            return
+        if not prompts:
             self.status.say(words.NOTHING_DRAWN)
             return
         request = sight.request(prompts, closer=sight.closer)

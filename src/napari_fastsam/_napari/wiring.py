@@ -15,6 +15,7 @@ from napari_fastsam._napari.prompting import AFTER_PAINT, Prompting
 from napari_fastsam._napari.runs import Everything, Found, Run, Runs
 from napari_fastsam._napari.seeing import EXPECTED_ERRORS, Seeing
 from napari_fastsam._napari.tab_key import TabKey
+from napari_fastsam._napari.watching import CALM
 from napari_fastsam._napari.worker import Worker
 
 if TYPE_CHECKING:
@@ -59,6 +60,10 @@ class Wired(Seeing):
         self._welcome.setSingleShot(True)
         self._welcome.setInterval(0)
         self._welcome.timeout.connect(self._greet)
+        self._at_rest = QTimer(self.native)  # which it does not outlive
+        self._at_rest.setSingleShot(True)
+        self._at_rest.setInterval(CALM)
+        self._at_rest.timeout.connect(self._labels_chosen)
         self._when_seen: Callable[[], None] | None = None
         self._follow_controls()
         self._tab = TabKey(self.native, self._turn)
@@ -80,8 +85,8 @@ class Wired(Seeing):
 
     def leave(self) -> None:
         """Let go of the viewer: the dock is closed."""
-        self._soon.stop()
-        self._welcome.stop()
+        for timer in (self._soon, self._welcome, self._at_rest):
+            timer.stop()
         self.unfollow()
         self.scene.close()
         self.runs.worker.close()
@@ -137,6 +142,7 @@ class Wired(Seeing):
         self.reset_choices()
         with self.output.changed.blocked():
             self.output.value = labels
+        self._follow_labels(labels)
 
     def _how_to_take(self) -> tuple[Existing, Cleanup]:
         """Return what becomes of existing labels, and how objects are tidied."""
@@ -218,9 +224,12 @@ class Wired(Seeing):
             existing=settings.existing,
             axes=sight.source.axes,
             layers=sight.source.layers,
-            make=lambda: self._work(make=True),
+            make=lambda: self.scene.work_on(make=True),
         )
-        run.write_to(self._work(make=make))
+        work = self._work(make=make)
+        if work is None and (make or self.scene.labels is not None):
+            return  # why was shown
+        run.write_to(work)
         self.scene.looks.paused = True
         self.status.watch(self.runs.start(run))
 
@@ -242,13 +251,13 @@ class Wired(Seeing):
             return
         self.scene.looks.paused = False
         self.status.rest()
+        self.look_again()  # first: what it says is not what came of the run
         if error is not None:
             self._show(error)
         elif self._is_gone(asked):
             self.status.say(words.LAYER_GONE)
         else:
             self.status.say(asked.tally.sentence(cancelled=ending == "cancelled"))
-        self.look_again()
 
     # Controls and layers.
 
@@ -284,7 +293,20 @@ class Wired(Seeing):
 
     def _labels_chosen(self, _: Any = None) -> None:
         """Show what was done to other labels."""
+        if self.output.value is not None:
+            self._follow_labels(self.output.value)
         self._show_work(self._work())
+
+    def _follow_labels(self, labels: Labels) -> None:
+        """Notice when labels are moved off the image, or back."""
+        for name in ("scale", "translate", "rotate", "shear", "affine", "units"):
+            self.follow(getattr(labels.events, name), self._labels_moved)
+
+    def _labels_moved(self, event: Any) -> None:
+        """Check labels that were moved before the next step; tell once they are at rest."""
+        if event.source is self.output.value:
+            self.scene.check_again()
+            self._at_rest.start()
 
     def _prompts_chosen(self, _: Any = None) -> None:
         """Use other prompt layers."""
