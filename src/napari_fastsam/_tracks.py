@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from napari_fastsam.instances import Instances, labelled_windows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 
@@ -22,11 +24,40 @@ class Objects:
     centroids: NDArray[np.float64]
     missed: NDArray[np.int64]
 
-    def lost(self, found: NDArray[np.intp], max_gap: int) -> Objects:
-        """Return those not among the rows `found` that may still come back."""
-        rows = np.setdiff1d(np.flatnonzero(self.missed < max_gap), found)
+    def without(self, rows: NDArray[np.intp]) -> Objects:
+        """Return all but some."""
+        return self._only(np.setdiff1d(np.arange(len(self.numbers)), rows))
+
+    def after(self, planes: int, max_gap: int) -> Objects:
+        """Return those that may still come back when so many more planes are missed."""
+        rest = self._only(np.flatnonzero(self.missed + planes <= max_gap))
+        return replace(rest, missed=rest.missed + planes)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all of it as arrays that `from_arrays` reads."""
+        return {
+            "shape": np.array(self.masks.shape),
+            "bboxes": self.masks.bboxes,
+            "masks": np.packbits(self.masks.buffer),
+            "numbers": self.numbers,
+            "centroids": self.centroids,
+            "missed": self.missed,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Objects:
+        """Return the objects that `arrays` were taken of."""
+        height, width = (int(n) for n in arrays["shape"])
+        bboxes = arrays["bboxes"]
+        sizes = (bboxes[:, 2:] - bboxes[:, :2]).prod(1)
+        buffer = np.unpackbits(arrays["masks"], count=int(sizes.sum())).astype(bool)
+        masks = Instances((height, width), bboxes, np.ones(len(bboxes), np.float32), buffer)
+        return cls(masks, arrays["numbers"], arrays["centroids"], arrays["missed"])
+
+    def _only(self, rows: NDArray[np.intp]) -> Objects:
+        """Return some of them."""
         return Objects(
-            self.masks[rows], self.numbers[rows], self.centroids[rows], self.missed[rows] + 1
+            self.masks[rows], self.numbers[rows], self.centroids[rows], self.missed[rows]
         )
 
 

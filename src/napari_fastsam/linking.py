@@ -7,53 +7,29 @@ assignment with the largest total of both wins.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_fastsam._affinity import affinity, reach
 from napari_fastsam._assignment import assign
 from napari_fastsam._checks import fail_if
 from napari_fastsam._tracks import Objects, Pairs, objects_of, overlaps, pairs_of, together
+from napari_fastsam.lineage import COLUMNS, Event, Lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Event", "Linker", "link"]
 
 MIN_IOU = 0.01
 """Masks that overlap less than this are linked by containment, by nearness or not at all."""
 
-_CONTAINED = 0.5  # share of the smaller mask on the other from which two are linked at any IoU
-_CONTAINMENT = 0.7  # weight of that share beside the IoU: caps of a cell still find the cell
-_GAP_DISCOUNT = 0.5  # each plane missed halves what a link is worth, so neighbours come first
-_NEARNESS = 0.1  # what nearness adds to them at most: it decides where overlap does not
-_MIN_SIZE_RATIO = 0.5  # objects that do not overlap are the same only if about the same size
+_KINDS: tuple[Literal["split", "merge", "gap"], ...] = ("split", "merge", "gap")
 _INDEXED = 1 << 26  # an array that is indexed by label has fewer entries than this
 _INHERITED = 0.5  # share of a piece that must lie on the whole for it to be a split or a merge
-
-
-class Event(NamedTuple):
-    """What happened to an object besides going on.
-
-    Attributes
-    ----------
-    plane
-        Number of the plane where it shows, counted from 0 over all planes that were pushed.
-    kind
-        ``"split"``: `label` goes on, and `other` is a new object that came out of it.
-        ``"merge"``: `label` goes on, and `other` ended inside it. ``"gap"``: `label` is back after
-        `missed` planes.
-    label, other
-        Linked labels; `other` is 0 for a gap.
-    missed
-        Number of planes that the object was not seen on.
-    """
-
-    plane: int
-    kind: Literal["split", "merge", "gap"]
-    label: int
-    other: int = 0
-    missed: int = 0
 
 
 class Linker:
@@ -70,6 +46,9 @@ class Linker:
         object's own area; 0 links by overlap only.
     max_gap
         How many planes in a row an object may be missing on and still be the same after.
+    step
+        How far apart the positions of neighbouring planes are: n where only every n-th plane is
+        pushed, so that no object is missing on a plane that nobody looked at.
 
     Attributes
     ----------
@@ -86,6 +65,9 @@ class Linker:
     The default `max_distance` is wrong for objects that move more than their diameter between two
     planes, and for crowds where one object ends and another of its size begins beside it.
 
+    A linker can be pickled, and `state` and `from_state` write and read it as plain arrays, so that
+    a stream can go on in another process.
+
     References
     ----------
     Jaqaman et al., "Robust single-particle tracking in live-cell time-lapse sequences", Nature
@@ -100,33 +82,50 @@ class Linker:
     """
 
     def __init__(
-        self, *, min_iou: float = MIN_IOU, max_distance: float | None = None, max_gap: int = 1
+        self,
+        *,
+        min_iou: float = MIN_IOU,
+        max_distance: float | None = None,
+        max_gap: int = 1,
+        step: int = 1,
     ) -> None:
         fail_if(
-            not 0 < min_iou <= 1 or not (max_distance is None or max_distance >= 0) or max_gap < 0,
-            "min_iou in (0, 1], max_distance of 0 pixels or more, max_gap of 0 planes or more",
-            f"min_iou={min_iou}, max_distance={max_distance}, max_gap={max_gap}",
+            not 0 < min_iou <= 1
+            or not (max_distance is None or max_distance >= 0)
+            or max_gap < 0
+            or step < 1,
+            "min_iou in (0, 1], max_distance of 0 pixels or more, max_gap of 0 planes or more, "
+            "step of 1 plane or more",
+            f"min_iou={min_iou}, max_distance={max_distance}, max_gap={max_gap}, step={step}",
             "correct what is out of range, or leave it out",
         )
         self.min_iou = min_iou
         self.max_distance = max_distance
         self.max_gap = max_gap
+        self.step = step
         self.events: list[Event] = []
         self._seen: Objects | None = None
-        self._plane = 0
-        self._count = 0
+        self._plane = -step
+        self._lineage = Lineage()
 
     def reset(self) -> None:
-        """Forget the planes so far, as before another series, and go on counting labels."""
-        self._seen = None
+        """Forget the planes so far, as before another series, and go on counting labels.
 
-    def push(self, labels: ArrayLike) -> NDArray[np.uint32]:
+        Positions may begin anew; without any, planes are counted on.
+        """
+        self._seen = None
+        self._lineage.series += 1
+
+    def push(self, labels: ArrayLike, *, plane: int | None = None) -> NDArray[np.uint32]:
         """Return what the labels of the next plane are called through the planes.
 
         Parameters
         ----------
         labels
             (H, W) integers from 0, which is background.
+        plane
+            Position of the plane, larger than the last one's. Planes between that were not pushed
+            count as missed, `step` of them as one. ``None`` is the next neighbour.
 
         Returns
         -------
@@ -137,50 +136,81 @@ class Linker:
         ------
         ValueError
             If `labels` are no integers, negative, huge, not a plane, or of another shape than the
-            plane before.
+            plane before, or `plane` does not come after it.
         """
-        plane = _checked(labels, self._seen.masks.shape if self._seen else None)
+        image = _checked(labels, self._seen.masks.shape if self._seen else None)
         fail_if(
-            plane.max(initial=0) >= _INDEXED,
+            image.max(initial=0) >= _INDEXED,
             f"labels below {_INDEXED}, as what is returned is indexed by them",
-            f"{plane.max(initial=0)}",
+            f"{image.max(initial=0)}",
             "number them 1, 2, 3 … or use link(), which does",
         )
-        values, now = objects_of(plane)
-        before = self._seen or objects_of(np.zeros_like(plane))[1]
-        pairs = pairs_of(before, now, overlaps(before.masks, plane, values), self._reach(before))
-        gains, allowed = self._gains(before, now, pairs)
+        plane = self._plane + self.step if plane is None else plane
+        fail_if(
+            self._seen is not None and plane <= self._plane,
+            f"planes in ascending order, the next after {self._plane}",
+            f"{plane}",
+            "push planes in order, or reset() between series",
+        )
+        values, now = objects_of(image)
+        if self._seen is None:
+            before = objects_of(np.zeros_like(image))[1]
+        else:
+            before = self._seen.after((plane - self._plane - 1) // self.step, self.max_gap)
+        shared = overlaps(before.masks, image, values)
+        pairs = pairs_of(before, now, shared, reach(before, self.max_distance))
+        gains, allowed = affinity(before, now, pairs, self.min_iou)
         possible = np.flatnonzero(allowed)
         links = possible[assign(pairs.rows[possible], pairs.cols[possible], gains[possible])]
         now.numbers[pairs.cols[links]] = before.numbers[pairs.rows[links]]
         fresh = np.flatnonzero(now.numbers == 0)
-        now.numbers[fresh] = self._count + 1 + np.arange(len(fresh))
-        self._count += len(fresh)
-        self.events += _events(self._plane, before, now, pairs, links)
-        self._plane += 1
-        self._seen = together(before.lost(pairs.rows[links], self.max_gap), now)
-        numbers = np.zeros(int(plane.max(initial=0)) + 1, np.uint32)
+        now.numbers[fresh] = len(self._lineage) + 1 + np.arange(len(fresh))
+        events = list(_events(plane, before, now, pairs, links))
+        self.events += events
+        self._lineage.add(plane, now.numbers, events)
+        self._plane = plane
+        self._seen = together(before.without(pairs.rows[links]).after(1, self.max_gap), now)
+        numbers = np.zeros(int(image.max(initial=0)) + 1, np.uint32)
         numbers[values] = now.numbers
         return numbers
 
-    def _reach(self, before: Objects) -> NDArray[np.float64]:
-        """Return (B,): how far in pixels each object is looked for."""
-        if self.max_distance is None:
-            return np.sqrt(before.masks.areas * 4 / np.pi)
-        return np.full(len(before.numbers), float(self.max_distance))
+    def lineage(self) -> dict[str, NDArray[np.int64]]:
+        """Return the table of all objects so far, as `Lineage.table` describes it."""
+        return self._lineage.table()
 
-    def _gains(
-        self, before: Objects, now: Objects, pairs: Pairs
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return what each pair is worth as a link, and whether it may be one."""
-        areas, new_areas = before.masks.areas[pairs.rows], now.masks.areas[pairs.cols]
-        smaller, larger = np.minimum(areas, new_areas), np.maximum(areas, new_areas)
-        iou = pairs.pixels / (areas + new_areas - pairs.pixels)
-        contained = pairs.pixels / smaller
-        gains = iou + _CONTAINMENT * contained + _NEARNESS * pairs.nearness * smaller / larger
-        allowed = (iou >= self.min_iou) | (contained >= _CONTAINED)
-        allowed |= (pairs.nearness > 0) & (smaller >= _MIN_SIZE_RATIO * larger)
-        return gains * _GAP_DISCOUNT ** before.missed[pairs.rows], allowed
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that the linker knows as arrays, as `numpy.savez` takes them.
+
+        They grow with the number of objects so far and the pixels of those seen last.
+        """
+        far = np.inf if self.max_distance is None else self.max_distance
+        return {
+            "options": np.array([self.min_iou, far, self.max_gap, self.step]),
+            "place": np.array([self._plane, self._lineage.series, self._seen is not None]),
+            "events": np.array([(e[0], _KINDS.index(e[1]), *e[2:]) for e in self.events], np.int64),
+            **{f"lineage_{name}": column for name, column in self.lineage().items()},
+            **({} if self._seen is None else self._seen.arrays()),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, NDArray[Any]]) -> Linker:
+        """Return the linker that `state` was taken of, as ``numpy.load`` gives it back."""
+        min_iou, far, max_gap, step = (float(n) for n in state["options"])
+        linker = cls(
+            min_iou=min_iou,
+            max_distance=None if far == np.inf else far,
+            max_gap=int(max_gap),
+            step=int(step),
+        )
+        plane, series, is_open = (int(n) for n in state["place"])
+        linker._plane = plane
+        linker.events = [
+            Event(int(row[0]), _KINDS[row[1]], *map(int, row[2:])) for row in state["events"]
+        ]
+        table = {name: state[f"lineage_{name}"] for name in COLUMNS}
+        linker._lineage = Lineage.from_table(table, series)
+        linker._seen = Objects.from_arrays(state) if is_open else None
+        return linker
 
 
 def link(plane_labels: Iterable[ArrayLike], **options: Any) -> NDArray[np.uint32]:
