@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from napari_fastsam.caching import CandidateCache
     from napari_fastsam.cleanup import Cleanup, clean
     from napari_fastsam.closer import look_closer
+    from napari_fastsam.following import Followed, follow
     from napari_fastsam.instances import Instances
     from napari_fastsam.labelling import Labelling
-    from napari_fastsam.linking import link
+    from napari_fastsam.linking import Linker, link
     from napari_fastsam.models.fastsam import FastSAM
     from napari_fastsam.models.train import train
     from napari_fastsam.origins import provenance
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
     from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
     from napari_fastsam.selection import Selection, everything, fastsam_mask, select
     from napari_fastsam.tiling import Tiled
+    from napari_fastsam.tracks import Tracks, track_data
 
 _HOMES = {
     "CandidateCache": "caching",
     "Cleanup": "cleanup",
     "Display": "planes",
     "FastSAM": "models.fastsam",
+    "Followed": "following",
     "Instances": "instances",
     "Labelling": "labelling",
+    "Linker": "linking",
     "ModelSpec": "segmenter",
     "PlaneAxes": "planes",
     "PlaneResult": "requests",
@@ -46,10 +50,12 @@ _HOMES = {
     "Selection": "selection",
     "TextScorer": "segmenter",
     "Tiled": "tiling",
+    "Tracks": "tracks",
     "as_script": "script",
     "clean": "cleanup",
     "everything": "selection",
     "fastsam_mask": "selection",
+    "follow": "following",
     "link": "linking",
     "look_closer": "closer",
     "provenance": "origins",
@@ -59,6 +65,7 @@ _HOMES = {
     "segment_stack": "pipeline",
     "select": "selection",
     "to_rgb": "planes",
+    "track_data": "tracks",
     "train": "models.train",
 }
 
@@ -67,8 +74,10 @@ __all__ = [
     "Cleanup",
     "Display",
     "FastSAM",
+    "Followed",
     "Instances",
     "Labelling",
+    "Linker",
     "ModelSpec",
     "PlaneAxes",
     "PlaneResult",
@@ -78,10 +87,12 @@ __all__ = [
     "Selection",
     "TextScorer",
     "Tiled",
+    "Tracks",
     "as_script",
     "clean",
     "everything",
     "fastsam_mask",
+    "follow",
     "link",
     "look_closer",
     "provenance",
@@ -91,6 +102,7 @@ __all__ = [
     "segment_stack",
     "select",
     "to_rgb",
+    "track_data",
     "train",
 ]
 
