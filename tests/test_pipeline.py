@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from napari_fastsam import (
     run,
     segment_stack,
 )
-from napari_fastsam.pipeline import build
+from napari_fastsam.pipeline import Course, build
 
 SHAPE = (24, 32)
 LEFT, RIGHT, LOW = (slice(2, 8), slice(2, 9)), (slice(2, 8), slice(20, 28)), (16, 10)
@@ -399,3 +400,33 @@ def test_linking_runs_through_the_last_axis_with_several_planes(
     linked = segment_stack(stack, blobs, axes="ZYX", link=True)
     apart = segment_stack(stack[:, None], blobs, axes="TZYX", link=True)
     np.testing.assert_array_equal(apart[:, 0], linked)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5])
+@pytest.mark.parametrize("prompted", [False, True], ids=["everything", "prompts"])
+def test_a_run_that_ended_early_goes_on_as_if_it_had_not(
+    stack: np.ndarray, blobs: BlobSegmenter, prompted: bool, stop: int
+) -> None:
+    data = np.stack([stack, stack])
+    prompts = {(t, z): Prompts(points=[(5, 5), (5, 24)]) for t in (0, 1) for z in (0, 2)}
+    request = Request(
+        data=data, axes=PlaneAxes("TZYX", data.shape), prompts=prompts if prompted else None
+    )
+    for link in (False, True):
+        whole = list(run(replace(request, link=link), blobs))
+        course = Course()
+        results = run(replace(request, link=link), blobs, course=course)
+        first = [next(results) for _ in range(min(stop, len(whole)))]
+        left = tuple(result.index for result in whole[len(first) :])
+        rest = list(run(replace(request, link=link, indices=left), blobs, course=course))
+        for one, other in zip(whole, [*first, *rest], strict=True):
+            np.testing.assert_array_equal(one.labels, other.labels)
+            assert one.numbers == other.numbers
+
+
+def test_prompts_are_told_which_label_they_got(stack: np.ndarray, blobs: BlobSegmenter) -> None:
+    prompts = {(0,): Prompts(points=[(20, 5), (5, 5)]), (2,): Prompts(points=[(5, 5)])}
+    apart = [result.numbers for result in run(Request(data=stack, prompts=prompts), blobs)]
+    assert apart == [(0, 2), (3,)]
+    linked = run(Request(data=stack, prompts=prompts, link=True), blobs)
+    assert [result.numbers for result in linked] == [(0, 1), (1,)]

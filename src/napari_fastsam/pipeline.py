@@ -7,7 +7,7 @@ prompt has no answer, the plane is looked at closer, see `napari_fastsam.closer`
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CandidateCache",
+    "Course",
     "Index",
     "PlaneResult",
     "Request",
@@ -67,12 +68,32 @@ def build(model: str | PathLike[str] | ModelSpec | Segmenter) -> Segmenter:
     return segmenter
 
 
+@dataclass(slots=True, eq=False)
+class Course:
+    """How far a run has come: with it, a later run over the planes that are left goes on.
+
+    Parameters
+    ----------
+    linker
+        What it knows of the objects of the planes before.
+    series
+        The position on the axes before the one that is linked along; ``None`` before the start.
+    asked
+        How many prompts had a number so far.
+    """
+
+    linker: Linker = field(default_factory=Linker)
+    series: Index | None = None
+    asked: int = 0
+
+
 def run(
     request: Request,
     model: str | PathLike[str] | ModelSpec | Segmenter,
     *,
     cache: CandidateCache | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    course: Course | None = None,
 ) -> Iterator[PlaneResult]:
     """Yield the result of each plane of a request, as it is done.
 
@@ -87,6 +108,9 @@ def run(
         Where candidates are looked up and kept, under ``(request.key, index)`` and the model.
     cancelled
         Asked before each look; when it says True, the run ends, and what was yielded stays good.
+    course
+        Where a run that ended early had come to, after the last plane that it yielded; this one
+        then gives the planes that are left the labels that they would have had. Kept up to date.
 
     Yields
     ------
@@ -101,11 +125,9 @@ def run(
         If a plane cannot be shown to the network.
     """
     network = lru_cache(lambda: build(model))
-    linker = Linker()
-    series: Index | None = None
+    course = Course() if course is None else course
     sizes = [request.layout.shape[n] for n in request.layout.steps]
     along = max((n for n, size in enumerate(sizes) if size > 1), default=0)
-    asked = 0
     for index in request.planes():
         if cancelled():
             return
@@ -121,20 +143,31 @@ def run(
         selection, labels, scores = _choose(request, candidates, index)
         numbers = np.arange(len(scores) + 1, dtype=np.uint32)  # a plane's label -> the run's
         if request.prompts is not None:
-            numbers[1:] += np.uint32(asked)
-            asked += len(scores)
+            numbers[1:] += np.uint32(course.asked)
+            course.asked += len(scores)
         if request.link:
-            if series is not None and series != index[:along]:
-                linker.reset()
-            series = index[:along]
-            numbers = linker.push(labels)
+            if course.series is not None and course.series != index[:along]:
+                course.linker.reset()
+            course.series = index[:along]
+            numbers = course.linker.push(labels)
         # The linker does not number what cleanup removed: 0, or beyond the last label.
         by_label = {
             int(n): float(score)
             for n, score in zip(numbers[1:], scores, strict=False)
             if n and not np.isnan(score)
         }
-        yield PlaneResult(index, candidates, selection, numbers[labels], by_label, seen.windows)
+        given = () if selection is None else _given(labels, numbers, len(scores))
+        linked = numbers[labels]
+        yield PlaneResult(index, candidates, selection, linked, by_label, seen.windows, given)
+
+
+def _given(labels: NDArray[np.uint32], numbers: NDArray[np.uint32], count: int) -> tuple[int, ...]:
+    """Return the label that each prompt got, 0 where it has no pixel."""
+    there = np.bincount(labels.ravel(), minlength=count + 1)[1 : count + 1] > 0
+    padded = np.zeros(count, np.int64)
+    known = numbers[1 : count + 1]
+    padded[: len(known)] = known
+    return tuple(int(n) for n in np.where(there, padded, 0))
 
 
 def _see(

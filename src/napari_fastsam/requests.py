@@ -155,6 +155,9 @@ class PlaneResult:
         By label, the score of the candidate behind it; cleanup may have removed its pixels.
     windows
         Where the plane was looked at closer, in order.
+    numbers
+        For each prompt of the plane, in the order of `Prompts.questions`, the label that it got, 0
+        for none.
     """
 
     index: Index
@@ -163,3 +166,4 @@ class PlaneResult:
     labels: NDArray[np.uint32]
     scores: Mapping[int, float]
     windows: tuple[Window, ...] = ()
+    numbers: tuple[int, ...] = ()
