@@ -2,7 +2,6 @@ import errno
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -66,18 +65,6 @@ def test_a_full_disk_says_what_to_do_and_keeps_the_old_file(tmp_path):
     assert full.value.errno == errno.ENOSPC
     assert path.read_text() == "old"
     assert names(tmp_path) == ["a.tif"]
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of one megabyte, where the system lets the tests have one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only the system's administrator may mount a disk")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_that_fills_up_keeps_the_old_folder_and_nothing_of_the_new_one(small_disk):

@@ -1,4 +1,6 @@
 import json
+import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,8 +8,10 @@ import tifffile
 import zarr
 
 from napari_fastsam import Instances, PlaneAxes, PlaneResult
-from napari_fastsam.files.readers import read_image
-from napari_fastsam.files.writers import label_file
+from napari_fastsam.files import tiff_writer
+from napari_fastsam.files.calibration import Calibration
+from napari_fastsam.files.readers import Image, read_image
+from napari_fastsam.files.writers import label_file, write_labels
 
 
 def plane(index, labels):
@@ -66,3 +70,74 @@ def test_a_run_that_breaks_off_leaves_nothing(tmp_path, ending):
         add(plane((0,), np.ones((20, 30), np.uint32)))
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+class Watched:
+    """An array that keeps the most pixels that were asked of it at once."""
+
+    def __init__(self, data):
+        self.data, self.shape, self.most = data, data.shape, 0
+
+    def __getitem__(self, key):
+        part = self.data[key]
+        self.most = max(self.most, math.prod(np.shape(part)))
+        return part
+
+
+def image_of(axes, shape):
+    return Image(Path("image.tif"), None, PlaneAxes(axes, shape), Calibration.pixels(axes))
+
+
+def noise(shape):
+    return np.random.default_rng(0).integers(0, 2**32, shape, np.uint32)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".npy", ".zarr"])
+def test_labels_of_a_store_are_written_plane_by_plane(tmp_path, ending):
+    volume = noise((2, 3, 20, 30))
+    store = zarr.create_array(tmp_path / "store", data=volume, chunks=(1, 1, 16, 16))
+    labels = Watched(store)
+    image = image_of("TZCYX", (2, 3, 2, 20, 30))
+    write_labels(tmp_path / f"a{ending}", labels, image, provenance={})
+    written = read_image(tmp_path / f"a{ending}")
+    np.testing.assert_array_equal(np.asarray(written.data[...]), volume)
+    assert labels.most == 20 * 30
+
+
+@pytest.mark.parametrize("shape", [(40, 33), (2, 40, 33), (2, 32, 48)])
+def test_large_pages_are_written_tile_by_tile(tmp_path, monkeypatch, shape):
+    monkeypatch.setattr(tiff_writer, "PAGE", 1000)
+    monkeypatch.setattr(tiff_writer, "TILE", 16)
+    labels = Watched(noise(shape))
+    image = image_of("ZYX"[-len(shape) :], shape)
+    write_labels(tmp_path / "a.tif", labels, image, provenance={})
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), labels.data)
+    assert labels.most == 16 * 16
+
+
+def test_what_is_larger_than_4_gb_is_a_bigtiff(tmp_path, monkeypatch):
+    monkeypatch.setattr(tiff_writer, "_CLASSIC_BYTES", 4 * 2 * 20 * 30 - 1)
+    for pages in (1, 2):
+        labels = noise((pages, 20, 30))
+        image = image_of("ZYX", labels.shape)
+        write_labels(tmp_path / f"{pages}.tif", labels, image, provenance={})
+        with tifffile.TiffFile(tmp_path / f"{pages}.tif") as file:
+            assert file.is_bigtiff == (pages == 2)
+            np.testing.assert_array_equal(file.asarray(), labels)
+
+
+def test_labels_of_another_shape_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"shape \(20, 30\), those of image\.tif.*\(20, 31\)"):
+        write_labels(tmp_path / "a.tif", noise((20, 31)), image_of("YX", (20, 30)), provenance={})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".tif", ".npy", ".zarr"])
+def test_a_disk_that_fills_up_keeps_the_old_labels_and_nothing_of_the_new(small_disk, ending):
+    path = small_disk / f"a{ending}"
+    small, large = noise((1, 20, 30)), noise((20, 200, 200))
+    write_labels(path, small, image_of("ZYX", small.shape), provenance={})
+    with pytest.raises(OSError, match=r"room on the disk for .*nothing of it was kept.*free some"):
+        write_labels(path, large, image_of("ZYX", large.shape), provenance={}, overwrite=True)
+    np.testing.assert_array_equal(np.squeeze(read_image(path).data[...]), small[0])
+    assert list(small_disk.iterdir()) == [path]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if, message
+from napari_fastsam.files.calibration import Calibration
 from napari_fastsam.planes import PlaneAxes
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class ReadError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Image:
-    """An image or stack on disk.
+    """An image or stack on disk; a copy in another process opens the file again.
 
     Parameters
     ----------
@@ -47,11 +48,28 @@ class Image:
         Its pixels; indexed like an array, perhaps not in memory.
     axes
         How `data` falls into planes.
+    calibration
+        What the axes measure.
+    levels
+        The same at lower resolutions, the largest first.
+    channels
+        The names of its channels, where the file tells them.
     """
 
     path: Path
     data: Any
     axes: PlaneAxes
+    calibration: Calibration
+    levels: tuple[Any, ...] = ()
+    channels: tuple[str, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return read_image, (self.path, self.axes.axes)
+
+    @property
+    def label_axes(self) -> str:
+        """The axes of a label image of it: the same without channels."""
+        return "".join(letter for letter in self.axes.axes if letter not in "CS")
 
 
 def read_image(path: Path, axes: str | None = None) -> Image:
@@ -117,7 +135,7 @@ def read_image(path: Path, axes: str | None = None) -> Image:
         layout = PlaneAxes(letters, shape) if letters else PlaneAxes.guess(shape)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return Image(path, data, layout)
+    return Image(path, data, layout, Calibration.pixels(layout.axes))
 
 
 def _damaged(path: Path, complaint: str) -> ReadError:

@@ -1,4 +1,7 @@
-"""How labels reach the disk: in the format that the ending of the file names."""
+"""How labels reach the disk: in the format that the ending of the file names.
+
+Labels come from anything that is indexed like an array, and are read page by page.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,66 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastsam._checks import fail_if
+from napari_fastsam.files.calibration import Calibration
 from napari_fastsam.files.outputs import whole
+from napari_fastsam.files.tiff_writer import write_tiff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from napari_fastsam.files.readers import Image
     from napari_fastsam.pipeline import PlaneResult
     from napari_fastsam.planes import PlaneAxes
 
-_ZARR_CHUNK = 1024  # pixels along Y and X
+CHUNK = 1024
+"""Pixels along Y and X of a chunk."""
+
+
+def write_labels(
+    path: Path,
+    labels: Any,
+    image: Image,
+    *,
+    provenance: Mapping[str, Any],
+    overwrite: bool = False,
+) -> None:
+    """Write the labels of an image to a file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        Ends in ``.tif``, ``.npy`` or ``.zarr``.
+    labels
+        Indexed like an array (NumPy, zarr), integers, the shape of the image without channels. At
+        most a plane of them is in memory at any time.
+    image
+        What was segmented: its axes and calibration are carried over.
+    provenance
+        What the file shall tell about how it came to be: TIFF's description, zarr's attributes.
+    overwrite
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not of the image's shape.
+    FileExistsError
+        If the file exists, unless `overwrite`.
+    OSError
+        If the disk is full, or cannot be written to.
+    """
+    shape = tuple(labels.shape)
+    fail_if(
+        shape != image.axes.label_shape,
+        f"labels of shape {image.axes.label_shape}, those of {image.path} without channels",
+        f"shape {shape}",
+        "pass the labels of this image",
+    )
+    calibration = image.calibration.on(image.label_axes)
+    with whole(path, overwrite=overwrite) as partial:
+        _write(path, partial, labels, calibration, provenance)
 
 
 @contextmanager
@@ -30,54 +81,77 @@ def label_file(
     Parameters
     ----------
     path
-        Ends in ``.tif``, ``.npy`` or ``.zarr``. Zarr is written plane by plane; labels for the
-        others are held in memory.
+        Ends in ``.tif``, ``.npy`` or ``.zarr``. All labels are held in memory.
     axes
         Those of the image; the label image has the same without channels.
     provenance
-        What the file shall tell about how it came to be: TIFF's description, zarr's attributes.
+        As in `write_labels`.
     overwrite
         Whether an existing file may be replaced.
     """
     letters = "".join(letter for letter in axes.axes if letter not in "CS")
     with whole(path, overwrite=overwrite) as partial:
-        if path.suffix.lower() == ".zarr":
-            labels = _new_zarr(partial, axes.label_shape, letters, provenance)
-        else:
-            labels = np.zeros(axes.label_shape, np.uint32)
+        labels = np.zeros(axes.label_shape, np.uint32)
         yield lambda result: axes.write(labels, result.index, result.labels)
-        if path.suffix.lower() == ".npy":
-            with partial.open("wb") as file:
-                np.save(file, labels)
-        elif path.suffix.lower() != ".zarr":
-            _write_tiff(partial, labels, letters, provenance)
+        _write(path, partial, labels, Calibration.pixels(letters), provenance)
 
 
-def _write_tiff(
-    path: Path, labels: NDArray[np.uint32], letters: str, provenance: Mapping[str, Any]
+def _write(
+    path: Path,
+    partial: Path,
+    labels: Any,
+    calibration: Calibration,
+    provenance: Mapping[str, Any],
 ) -> None:
-    """Write labels as a deflated TIFF that names its axes."""
-    from tifffile import imwrite
+    """Write labels to `partial` in the format that the ending of `path` names."""
+    writers = {".npy": _write_npy, ".zarr": _write_zarr}
+    write = writers.get(path.suffix.lower(), write_tiff)
+    write(partial, labels, calibration, provenance)
 
-    metadata = {"axes": letters, **provenance}
-    imwrite(path, labels, photometric="minisblack", compression="zlib", metadata=metadata)
+
+def _write_npy(
+    path: Path, labels: Any, calibration: Calibration, provenance: Mapping[str, Any]
+) -> None:
+    """Write labels as NumPy does; the format has no place for anything else."""
+    header = {"descr": "<u4", "fortran_order": False, "shape": tuple(labels.shape)}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for index in np.ndindex(*labels.shape[:-2]):
+            for top in range(0, labels.shape[-2], CHUNK):
+                rows = labels[(*index, slice(top, top + CHUNK))]
+                file.write(np.asarray(rows, "<u4").tobytes())
 
 
-def _new_zarr(
-    path: Path, shape: tuple[int, ...], letters: str, provenance: Mapping[str, Any]
-) -> Any:
-    """Make a zarr array of zeros that names its axes, in chunks of one plane or less."""
+def _write_zarr(
+    path: Path, labels: Any, calibration: Calibration, provenance: Mapping[str, Any]
+) -> None:
+    """Write labels as a zarr array that names its axes, in chunks of one plane or less."""
     import zarr
 
-    return zarr.create_array(
-        path,
-        shape=shape,
-        dtype="uint32",
-        chunks=tuple(
-            min(size, _ZARR_CHUNK) if letter in "YX" else 1
-            for size, letter in zip(shape, letters, strict=True)
-        ),
-        fill_value=0,
-        dimension_names=[letter.lower() for letter in letters],
-        attributes=dict(provenance),
+    chunks = tuple(
+        min(size, CHUNK) if letter in "YX" else 1
+        for size, letter in zip(labels.shape, calibration.axes, strict=True)
     )
+    array = zarr.create_array(
+        path,
+        shape=labels.shape,
+        dtype="uint32",
+        chunks=chunks,
+        fill_value=0,
+        dimension_names=[letter.lower() for letter in calibration.axes],
+        attributes={**provenance, "calibration": calibration.as_json()},
+    )
+    copy(labels, array)
+
+
+def copy(labels: Any, target: Any) -> None:
+    """Copy labels into an empty zarr array, chunk by chunk; those without labels are left out."""
+    grid = [range(0, size, step) for size, step in zip(target.shape, target.chunks, strict=True)]
+    for n in np.ndindex(*map(len, grid)):
+        place = tuple(
+            slice(starts[at], starts[at] + step)
+            for starts, at, step in zip(grid, n, target.chunks, strict=True)
+        )
+        chunk = np.asarray(labels[place], np.uint32)
+        if chunk.any():
+            target[place] = chunk
