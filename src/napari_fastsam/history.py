@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Window = tuple[slice, slice]
 
+Place = int | tuple[int, int, "Index"]
+"""Where an object is kept: its label, or, on a further plane, with the canvas and the plane."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edit:
@@ -129,7 +132,7 @@ class Step:
 
     record: dict[str, Any]
     edits: list[Edit] = field(default_factory=list)
-    objects: Mapping[int, tuple[Taken | None, Taken | None]] = field(default_factory=dict)
+    objects: Mapping[Place, tuple[Taken | None, Taken | None]] = field(default_factory=dict)
     numbers: tuple[int, int] = (1, 1)
     note: Any = None
     root: Step | None = None

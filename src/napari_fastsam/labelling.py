@@ -180,7 +180,8 @@ class Labelling(Objects):
             Its position on the stepped axes; a number will do where only one axis is stepped.
         labels
             For each question the label whose object it asks for anew, or ``None`` for an object
-            with a number of its own.
+            with a number of its own. An object on another plane is left for the new one, unless it
+            is one of those that a run over many planes gave the label to.
         choices
             For each question how many answers are passed over, as `Selection.cycle` does.
         existing
@@ -213,7 +214,11 @@ class Labelling(Objects):
             answer = selection.candidates[[ranked[choice % len(ranked)]]] if len(ranked) else None
             tidied = answer if answer is None else tidy(answer, cleanup or Cleanup())
             objects.append(tidied if tidied is not None and len(tidied) else None)
-        moved = {n for n in labels if n in self.objects and not self._lies(n, plane)}
+        moved = {
+            n
+            for n in labels
+            if n in self.objects and n not in self._spread and not self._lies(n, plane)
+        }
         with self.together():
             self.remove(sorted(moved))
             outcomes, record = self._put(plane, list(zip(labels, objects, strict=True)), existing)
@@ -349,7 +354,12 @@ class Labelling(Objects):
             if counts_on_each_plane(request):
                 numbers = {}
             planned = self.plan(
-                result.index, result.labels, existing, numbers, windows=result.windows
+                result.index,
+                result.labels,
+                existing,
+                numbers,
+                windows=result.windows,
+                keep=prompts is not None,
             )
             self.write(planned, step=step)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastsam.history import Step
+    from napari_fastsam.history import Place, Step
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
 
@@ -56,17 +56,20 @@ class _Change(NamedTuple):
 class Objects(Planning):
     """A label array with objects that can be changed and taken away; see `Stepwise`."""
 
-    def remove(self, labels: int | Sequence[int]) -> None:
+    def remove(self, labels: int | Sequence[int], *, plane: Index | int | None = None) -> None:
         """Take the objects of labels away, pixel by pixel as they were taken, as one step.
 
         What a person painted with these labels elsewhere stays. Labels without an object are
-        passed over.
+        passed over, and so is what they have on other planes than `plane`, if one is given.
         """
+        only = None if plane is None else (self._frame, position(self.canvas.axes, plane))
         planes: dict[tuple[int, Index], list[int]] = {}
         for label in dict.fromkeys(np.atleast_1d(np.asarray(labels, int)).tolist()):
-            if label in self.objects:
-                taken = self.objects[label]
-                planes.setdefault((taken.frame, taken.index), []).append(label)
+            main = [self.objects[label]] if label in self.objects else []
+            more = [taken for place, taken in self.parts.items() if place[0] == label]
+            for taken in (*main, *more):
+                if only in (None, (taken.frame, taken.index)):
+                    planes.setdefault((taken.frame, taken.index), []).append(label)
         with self.together():
             for (frame, index), those in planes.items():
                 with self._on(frame):
@@ -89,7 +92,7 @@ class Objects(Planning):
         corner = (window[0].start, window[1].start)
         before = whole[window]
         after = before.copy()
-        taken = self.objects[label] if self._lies(label, plane) else None
+        taken = self.object_on(label, plane)
         if taken is not None:
             take_out(after, taken, label, corner)
         after[after == label] = 0
@@ -97,7 +100,7 @@ class Objects(Planning):
             self._record(step, plain(do="give back", plane=plane, label=label))
             self._pull_out(step, label, plane, taken, whole=True)
             if taken is not None:
-                self._set(step, label, None)
+                self._set(step, self._place(label, plane), None)
             self._write(step, plane, window, before, after)
         return True
 
@@ -111,7 +114,7 @@ class Objects(Planning):
         outcomes: list[Outcome | None] = [None] * len(wanted)
         changes = []
         for n, (label, found) in enumerate(wanted):
-            old = self.objects.get(label) if label is not None else None
+            old = self.object_on(label, index) if label is not None else None
             if found is None and old is None:
                 outcomes[n] = Outcome("none", label)
             elif found is not None and old is not None and same(old.mask, found):
@@ -126,13 +129,14 @@ class Objects(Planning):
         after = before.copy()
         with self.together() as step:
             for change in changes:
-                if change.label is not None and change.label in self.objects:
-                    taken = self.objects[change.label]  # not change.old: others may have left it
+                taken = None if change.label is None else self.object_on(change.label, index)
+                if change.label is not None and taken is not None:
+                    # Not change.old: others may have left it.
                     take_out(after, taken, change.label, corner)
                     self._pull_out(step, change.label, index, taken)
             fits = fit(after, [change.found for change in changes], existing, corner)
             for change, pixels in zip(changes, fits, strict=True):
-                outcomes[change.question] = self._number(step, change, pixels is not None)
+                outcomes[change.question] = self._number(step, change, index, pixels is not None)
             self._paint(step, index, changes, fits, outcomes, after, corner)
             record = plain(plane=index, labels=[o.label for o in outcomes if o is not None])
             self._record(step, record)
@@ -141,18 +145,19 @@ class Objects(Planning):
 
     def _lies(self, label: int, index: Index) -> bool:
         """Whether a label has an object, and on this plane."""
-        taken = self.objects.get(label)
-        return taken is not None and (taken.frame, taken.index) == (self._frame, index)
+        return self.object_on(label, index) is not None
 
-    def _number(self, step: Step, change: _Change, fits: bool) -> Outcome:
+    def _number(self, step: Step, change: _Change, index: Index, fits: bool) -> Outcome:
         """Say what comes of a question, and give a new object its number."""
         label = change.label
         if change.found is not None and fits:
             number = self._numbers(1) if label is None else label
+            if label is None:
+                self._spread.discard(number)
             self._given(step, number)
             return Outcome("new" if change.old is None else "changed", number)
         if change.old is not None and label is not None:
-            self._set(step, label, None)
+            self._set(step, self._place(label, index), None)
         return Outcome("none" if change.found is None else "taken", label)
 
     def _paint(
@@ -177,17 +182,21 @@ class Objects(Planning):
         for found, pixels, label in sorted(placed, key=lambda item: -int(item[0].areas[0])):
             beneath = paint(after, found, pixels, label, corner)
             given = None if np.count_nonzero(pixels) == found.areas[0] else pixels
-            self._set(step, label, Taken(index, found, beneath, given, self._frame))
+            taken = Taken(index, found, beneath, given, self._frame)
+            self._set(step, self._place(label, index), taken)
 
     def _pull_out(
         self, step: Step, label: int, index: Index, lower: Taken | None, *, whole: bool = False
     ) -> None:
         """Take an object out from beneath those that cover it, so that it does not come back."""
-        for other, upper in list(self.objects.items()):
-            if other != label and upper.beneath is not None and self._lies(other, index):
+        places: list[tuple[Place, Taken]] = [*self.objects.items(), *self.parts.items()]
+        for place, upper in places:
+            other = place[0] if isinstance(place, tuple) else place
+            lies = (upper.frame, upper.index) == (self._frame, index)
+            if other != label and upper.beneath is not None and lies:
                 without = pull_out(upper, label, lower, whole=whole)
                 if without is not upper:
-                    self._set(step, other, without)
+                    self._set(step, place, without)
 
 
 def same(one: Instances, other: Instances) -> bool:

@@ -13,10 +13,11 @@ import numpy as np
 
 from napari_fastsam.canvas import position
 from napari_fastsam.cleanup import clean
-from napari_fastsam.history import Edit
+from napari_fastsam.history import Edit, Taken
+from napari_fastsam.instances import Instances
 from napari_fastsam.placing import Existing, Placed, plan_plane
 from napari_fastsam.records import edit_to_json, plain
-from napari_fastsam.runs import window_of
+from napari_fastsam.runs import Runs, window_of
 from napari_fastsam.stepwise import Stepwise
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Planned:
         How many had a place that was taken.
     windows
         Where the plane was looked at closer, in order.
+    kept
+        By their number, the objects that can be changed later, as those of `take`.
     """
 
     edit: Edit
@@ -54,6 +57,7 @@ class Planned:
     numbers: Mapping[int, int] = field(default_factory=dict)
     taken: int = 0
     windows: tuple[Window, ...] = ()
+    kept: Mapping[int, Taken] = field(default_factory=dict)
 
     @property
     def new(self) -> int:
@@ -81,6 +85,7 @@ class Planning(Stepwise):
         exactly: bool = False,
         windows: Sequence[Window] = (),
         frame: int | None = None,
+        keep: bool = False,
     ) -> Planned:
         """Work out how an (H, W) label image gets onto a plane; from any thread.
 
@@ -101,10 +106,13 @@ class Planning(Stepwise):
             Where the plane was looked at closer for that, for the record.
         frame
             Which of the canvases the plane is on; ``None`` for the one that is shown.
+        keep
+            Whether each object can be changed or taken away later, by its number and plane.
         """
         reserve = None if exactly else self.reserve
         planned = self._plan(plane, found, existing, reserve, numbers, frame)
-        return replace(planned, windows=tuple(windows))
+        kept = _taken(planned, self.canvas.plane_shape) if keep else {}
+        return replace(planned, windows=tuple(windows), kept=kept)
 
     def plan_clean(self, cleanup: Cleanup, plane: Index | int) -> Planned:
         """Work out what tidying does to a plane; from any thread."""
@@ -195,6 +203,10 @@ class Planning(Stepwise):
             self._given(step, number)
         if edit is not None:
             step.edits.append(edit)
+        if edit is planned.edit:  # else somebody has changed what is there
+            for number, taken in planned.kept.items():
+                self._set(step, self._place(number, edit.index), taken)
+                self._spread.add(number)
 
     def _latest(self, step: Step) -> Step:
         """Return the step to go on with: the same, or a new one if others came in between."""
@@ -221,6 +233,33 @@ class Planning(Stepwise):
         before = self.canvases[frame].read(plane)
         placed = plan_plane(before, found, existing, reserve, numbers)
         return _planned(plane, before, placed, frame)
+
+
+def _taken(planned: Planned, shape: tuple[int, int]) -> dict[int, Taken]:
+    """Return the objects of a plan, each by its number, as if they were taken one by one."""
+    from scipy.ndimage import find_objects
+
+    edit, before, after = planned.edit, planned.before, planned.after
+    numbers = np.array(sorted(set(planned.numbers.values())), after.dtype)
+    if not numbers.size or not after.size:
+        return {}
+    at = np.minimum(np.searchsorted(numbers, after), len(numbers) - 1)
+    there = np.where((numbers[at] == after) & (before != after), at + 1, 0)
+    objects = {}
+    for n, box in enumerate(find_objects(there, len(numbers))):
+        if box is None:
+            continue
+        mask = there[box] == n + 1
+        top, left = edit.corner[0] + box[0].start, edit.corner[1] + box[1].start
+        bounds = (top, left, top + mask.shape[0], left + mask.shape[1])
+        covered = np.where(mask, before[box], 0)
+        objects[int(numbers[n])] = Taken(
+            edit.index,
+            Instances.from_masks(shape, [mask], [bounds]),
+            Runs.of(covered) if covered.any() else None,
+            frame=edit.frame,
+        )
+    return objects
 
 
 def strips(shape: tuple[int, ...]) -> Iterator[slice]:

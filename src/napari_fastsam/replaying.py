@@ -136,7 +136,7 @@ def _follow(work: Labelling, record: Mapping[str, Any], turn: Any) -> None:
                 cleanup=cleanup,
             )
         case "remove":
-            work.remove(record["labels"])
+            work.remove(record["labels"], plane=plane)
         case "give back":
             work.give_back(record["label"], plane=plane)
         case "everything":
@@ -197,6 +197,7 @@ def run_again(work: Labelling, record: Mapping[str, Any]) -> None:
                 dict(pairs),
                 exactly=True,
                 windows=result.windows,
+                keep=prompts is not None,
             )
             work.write(planned, step=step)
     work.paint(record.get("edits", ()))

@@ -210,7 +210,7 @@ class _Writer:
 
     def _remove(self, step: Mapping[str, Any]) -> None:
         """Write that objects were taken away."""
-        self._call("remove", text(step["labels"]))
+        self._call("remove", text(step["labels"]), **self._where(step))
 
     def _give_back(self, step: Mapping[str, Any]) -> None:
         """Write that a label was given back."""

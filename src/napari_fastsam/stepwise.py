@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.canvas import Canvas
-    from napari_fastsam.history import Taken, Window
+    from napari_fastsam.history import Place, Taken, Window
     from napari_fastsam.pipeline import Index
 
 
@@ -34,7 +34,7 @@ class _Mark(NamedTuple):
 
     edits: int
     records: int
-    objects: Mapping[int, tuple[Taken | None, Taken | None]]
+    objects: Mapping[Place, tuple[Taken | None, Taken | None]]
     numbers: tuple[int, int]
 
 
@@ -58,6 +58,8 @@ class Stepwise:
         The steps.
     objects
         By label, the object that was asked for.
+    parts
+        By label, canvas and plane, what a label has on further planes: objects that are linked.
     context
         What each record says besides, as plain numbers and words.
     start
@@ -75,6 +77,8 @@ class Stepwise:
     ) -> None:
         self.history = History(max_bytes)
         self.objects: dict[int, Taken] = {}
+        self.parts: dict[tuple[int, int, Index], Taken] = {}
+        self._spread: set[int] = set()  # labels that may have objects on many planes
         self.context: dict[str, Any] = {}
         self.start: list[dict[str, Any]] = []
         self.canvases = [canvas]
@@ -258,6 +262,8 @@ class Stepwise:
         """Start again from the labels as they are: somebody replaced them."""
         self.history.clear()
         self.objects.clear()
+        self.parts.clear()
+        self._spread.clear()
         self.start.clear()
         self._seen.clear()
         self.canvases, self._frame = [self.canvas], 0
@@ -317,18 +323,35 @@ class Stepwise:
                 self._next = mark.numbers[1]
         step.objects, step.numbers = mark.objects, mark.numbers
 
-    def _set(self, step: Step, label: int, taken: Taken | None) -> None:
-        """Say what a label's object is now."""
-        before = step.objects[label][0] if label in step.objects else self.objects.get(label)
-        step.objects = {**step.objects, label: (before, taken)}
-        self._put_object(label, taken)
+    def object_on(self, label: int, plane: Index) -> Taken | None:
+        """Return the object that a label has on a plane of `canvas`, if it was asked for."""
+        taken = self.objects.get(label)
+        if taken is not None and (taken.frame, taken.index) == (self._frame, plane):
+            return taken
+        return self.parts.get((label, self._frame, plane))
 
-    def _put_object(self, label: int, taken: Taken | None) -> None:
+    def _place(self, label: int, plane: Index) -> Place:
+        """Return where a label's object on a plane is kept."""
+        if (label, self._frame, plane) in self.parts:
+            return label, self._frame, plane
+        taken = self.objects.get(label)
+        here = taken is None or (taken.frame, taken.index) == (self._frame, plane)
+        return label if here else (label, self._frame, plane)
+
+    def _set(self, step: Step, place: Place, taken: Taken | None) -> None:
+        """Say what a label's object is now."""
+        known: Any = self.parts if isinstance(place, tuple) else self.objects
+        before = step.objects[place][0] if place in step.objects else known.get(place)
+        step.objects = {**step.objects, place: (before, taken)}
+        self._put_object(place, taken)
+
+    def _put_object(self, place: Place, taken: Taken | None) -> None:
         """Keep or drop an object."""
+        known: Any = self.parts if isinstance(place, tuple) else self.objects
         if taken is None:
-            self.objects.pop(label, None)
+            known.pop(place, None)
         else:
-            self.objects[label] = taken
+            known[place] = taken
 
     def _record(self, step: Step, record: dict[str, Any]) -> None:
         """Add to what a step says of itself."""
