@@ -11,13 +11,13 @@ import re
 import shutil
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastsam._checks import fail_if, message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -110,10 +110,10 @@ def _disk_full(path: Path, error: OSError) -> OSError:
 def _flush(path: Path) -> None:
     """Have the disk hold a file, or every file in a folder, before its name says that it does."""
     if path.is_dir():
-        for folder, _, names in os.walk(path):
+        for folder, _, names in os.walk(path.absolute()):
             for name in names:
-                _flush(path / folder / name)
-            _flush_names(path / folder)
+                _flush(Path(folder, name))
+            _flush_names(Path(folder))
         return
     descriptor = os.open(path, os.O_RDWR)
     try:
