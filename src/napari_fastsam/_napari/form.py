@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container, PushButton
@@ -16,6 +17,7 @@ from napari_fastsam._napari.pages import ClickPage, EverythingPage, StackPage
 from napari_fastsam._napari.panels import CleanupPanel, SettingsPanel
 from napari_fastsam._napari.preferences import Preferences
 from napari_fastsam._napari.prompt_layers import next_polarity, set_polarity
+from napari_fastsam._napari.ranges import Along
 from napari_fastsam._napari.remembered import remembered
 from napari_fastsam._napari.rows import SmallPrint, form, scrolling, set_row_visible, side_by_side
 from napari_fastsam._napari.status import StatusPanel
@@ -63,23 +65,29 @@ class Form(Container[Any]):
     @property
     def planes_of_image(self) -> int:
         """How many planes the image has in the view that is shown; 0 if there is no image."""
+        return 0 if self.image.value is None else prod(axis.size for axis in self.stepped_axes)
+
+    @property
+    def stepped_axes(self) -> list[Along]:
+        """The axes of the image that are stepped through in the view that is shown."""
         image = self.image.value
         if image is None:
-            return 0
+            return []
         shape = shape_of(image)[: image.ndim]
         offset = self.viewer.dims.ndim - image.ndim
         aside = {self.colours.channel_axis.value}
         aside.update(axis - offset for axis in self.viewer.dims.displayed[-2:])
-        planes = 1
-        for axis, size in enumerate(shape):
-            planes *= 1 if axis in aside else size
-        return planes
+        steps = [n for n, size in enumerate(shape) if n not in aside and size > 1]
+        names = [words.axis_name(n, str(image.axis_labels[n])) for n in steps]
+        if len(steps) == 1 and names[0].startswith("axis "):
+            names = ["planes"]
+        return [Along(name, shape[n]) for name, n in zip(names, steps, strict=True)]
 
     def refresh(self, _: Any = None) -> None:
         """Show the controls that fit the layers, and what to do next."""
         image = self.image.value
         planes = self.planes_of_image
-        self.stack.offer(planes)
+        self.stack.offer(None if image is None else self.stepped_axes)
         self._show_polarity()
         for button in self._needing_an_image:
             button.enabled = image is not None
@@ -159,7 +167,7 @@ class Form(Container[Any]):
         self.everything_preview, self.everything_count = everything.preview, everything.count
         self.everything_button = everything.everything_button
         self.stack = StackPage()
-        self.linked = self.stack.linked
+        self.linked, self.ranges = self.stack.linked, self.stack.ranges
         self.prompts_stack_button = self.stack.prompts_stack_button
         self.everything_stack_button = self.stack.everything_stack_button
         self.tabs = Tabs(
@@ -214,7 +222,14 @@ class Form(Container[Any]):
     def _follow_viewer(self) -> None:
         """Keep to the viewer's layers, starting with the image that is selected there."""
         self.image.changed.connect(self.colours.follow)
-        for box in (self.image, self.points, self.shapes, self.colours, self.click_button):
+        for box in (
+            self.image,
+            self.points,
+            self.shapes,
+            self.colours,
+            self.click_button,
+            self.ranges,
+        ):
             box.changed.connect(self.refresh)
         self.tabs.changed.connect(self.refresh)
         self.polarity.changed.connect(self._set_polarity)

@@ -65,6 +65,14 @@ class Note:
         return self.after.nbytes
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Questions:
+    """What prompts ask on a plane, and the objects that each question is about, in order."""
+
+    prompts: Prompts
+    asked: tuple[tuple[Name, Asked], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """What came of the last change: objects by what became of them."""
@@ -159,7 +167,8 @@ class Live:
         if _same_rows(before.drawing, after.drawing):
             self.ledger = after
             return
-        self._step(before, after, [asked.label for asked in lost if asked.label is not None])
+        gone = [(asked.label, asked.index) for asked in lost if asked.label is not None]
+        self._step(before, after, gone)
 
     def ask_all(self, index: Index | None = None) -> None:
         """Ask for objects that were not found or not asked for yet, on one plane or on all."""
@@ -248,12 +257,48 @@ class Live:
         """Return how many candidates answer an object's prompts."""
         return len(self._ranked(asked, self.ledger))
 
-    def by_plane(self) -> dict[Index, Prompts]:
-        """Return all that is asked for, by plane."""
-        planes: dict[Index, list[Asked]] = {}
-        for asked in self.ledger.objects.values():
-            planes.setdefault(asked.index, []).append(asked)
-        return {index: self._prompts(planes[index])[0] for index in sorted(planes)}
+    def by_plane(self) -> dict[Index, Questions]:
+        """Return what is asked for and has no object yet, by plane."""
+        planes: dict[Index, list[Name]] = {}
+        for name, asked in self.ledger.objects.items():
+            if not self._has_object(asked):
+                planes.setdefault(asked.index, []).append(name)
+        questions = {}
+        for index, names in sorted(planes.items()):
+            parts = [self.ledger.objects[name] for name in names]
+            prompts, order = self._prompts(parts)
+            questions[index] = Questions(prompts, tuple((names[n], parts[n]) for n in order))
+        return questions
+
+    def tie(self, questions: Questions, labels: Sequence[int | None], step: Step) -> None:
+        """Make the objects that a run found for prompts theirs: they change with them from now on.
+
+        Parameters
+        ----------
+        questions
+            What the run asked on a plane.
+        labels
+            What each question got, None for nothing.
+        step
+            The run, or the part of it that the plane is in: undone, the prompts are as before.
+        """
+        work = self.ground.work(make=False)
+        before = self.ledger
+        if work is None:
+            return
+        self._work = ref(work)
+        tied = {
+            name: replace(asked, label=label, settled=True, crowded=False, left=False)
+            for (name, asked), label in zip(questions.asked, labels, strict=True)
+            if before.objects.get(name) is asked  # else it was changed meanwhile
+            and label is not None
+            and work.object_on(label, asked.index) is not None
+        }
+        self.ledger = before.settled(tied)
+        if isinstance(step.note, Note):
+            step.note.after = self.ledger
+        else:
+            step.note = Note(before, self.ledger)
 
     def prompts(self, name: Name) -> Prompts | None:
         """Return what is asked for an object."""
@@ -285,7 +330,9 @@ class Live:
     def _has_object(self, asked: Asked) -> bool:
         """Whether an object is in the labels."""
         work = self.ground.work(make=False)
-        return work is not None and asked.label is not None and asked.label in work.objects
+        if work is None or asked.label is None:
+            return False
+        return work.object_on(asked.label, asked.index) is not None
 
     def _prompts(self, parts: Sequence[Asked]) -> tuple[Prompts, list[int]]:
         """Return the questions of objects on one plane."""
@@ -296,7 +343,7 @@ class Live:
         self,
         before: Ledger,
         after: Ledger,
-        lost: Sequence[int] = (),
+        lost: Sequence[tuple[int, Index]] = (),
         onto: Step | None = None,
     ) -> None:
         """Bring the labels to what is asked for now, where candidates are at hand, as one step."""
@@ -441,11 +488,16 @@ class Live:
         return dict.fromkeys(changes, "none")
 
     def _write(
-        self, work: Labelling, ledger: Ledger, lost: Sequence[int]
+        self, work: Labelling, ledger: Ledger, lost: Sequence[tuple[int, Index]]
     ) -> tuple[dict[Name, str], Exception | None]:
         """Remove what is lost, and take what is asked for, also where that made room."""
-        freed = {work.objects[label].index for label in lost if label in work.objects}
-        work.remove(lost)
+        gone: dict[Index, list[int]] = {}
+        for label, index in lost:
+            if work.object_on(label, index) is not None:
+                gone.setdefault(index, []).append(label)
+        for index, labels in gone.items():
+            work.remove(labels, plane=index)
+        freed = set(gone)
         states, failure = self._take(work, ledger)
         freed |= {
             ledger.objects[name].index

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSlider, PushButton, RadioButtons
 
 from napari_fastsam._napari import words
 from napari_fastsam._napari.areas import AreaRange
+from napari_fastsam._napari.ranges import PlaneRanges
 from napari_fastsam._napari.rows import SmallPrint, form, plus, side_by_side, stacked
 from napari_fastsam.selection import DEFAULT_CONFIDENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_fastsam._napari.layer_boxes import LayerBox
+    from napari_fastsam._napari.ranges import Along
 
 _MARGINS = (6, 8, 6, 8)
+
+_STACK_BUTTONS = {"prompts": "Prompts on all planes", "everything": "Everything on all planes"}
 
 
 class ClickPage:
@@ -113,31 +120,52 @@ class StackPage:
     """All planes of a stack; `native` is the page."""
 
     def __init__(self) -> None:
+        self.ranges = PlaneRanges()
         self.linked = CheckBox(
             text="Link through the stack",
             value=True,
             tooltip="An object that goes on in the next plane keeps its label.",
         )
         self.prompts_stack_button = PushButton(
-            text="Prompts on all planes",
+            text=_STACK_BUTTONS["prompts"],
             tooltip="Take what points and shapes ask for, on each plane that has some.",
         )
         self.everything_stack_button = PushButton(
-            text="Everything on all planes",
+            text=_STACK_BUTTONS["everything"],
             tooltip="Take every object that the sliders of the Everything tab leave, on each "
             "plane. Cancel keeps the planes that are done.",
         )
         self.reason = SmallPrint()
-        self._content = form([self.linked, self.prompts_stack_button, self.everything_stack_button])
+        self._content = form(
+            [self.ranges, self.linked, self.prompts_stack_button, self.everything_stack_button]
+        )
         self.native = stacked([self._content, self.reason], margins=_MARGINS)
 
-    def offer(self, planes: int) -> None:
+        self._planes, self._stopped = 0, words.Stopped()
+
+    def offer(self, axes: Sequence[Along] | None) -> None:
         """Show the controls, or why there are none.
 
         Parameters
         ----------
-        planes
-            How many planes the image has; 0 if there is no image.
+        axes
+            Those that are stepped through; ``None`` if there is no image.
         """
-        self._content.setVisible(planes > 1)
-        self.reason.setText(words.stack_of(planes))
+        self._planes = 0 if axes is None else prod(axis.size for axis in axes)
+        self.ranges.offer(axes or ())
+        self._content.setVisible(self._planes > 1)
+        self._tell()
+
+    def offer_resume(self, stopped: words.Stopped) -> None:
+        """Show whether a run that was stopped can be gone on with, and by which button."""
+        self._stopped = stopped
+        for kind, button in (
+            ("prompts", self.prompts_stack_button),
+            ("everything", self.everything_stack_button),
+        ):
+            goes_on = stopped.fits and stopped.kind == kind
+            button.text = words.resume(stopped) if goes_on else _STACK_BUTTONS[kind]
+        self._tell()
+
+    def _tell(self) -> None:
+        self.reason.setText(words.stack_of(self._planes, self.ranges.planes, self._stopped))

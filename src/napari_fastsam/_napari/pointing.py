@@ -280,8 +280,10 @@ class Pointing:
     def _show_label(self, label: int, under: Under) -> None:
         """Outline an object that is in the labels already."""
         work, view = self._scene.written(), self._scene.view
-        taken = work.labelling.objects.get(label) if work is not None else None
-        if taken is None or view is None or taken.index != view.index:
+        taken = None
+        if work is not None and view is not None:
+            taken = work.labelling.object_on(label, view.index)
+        if taken is None or view is None:
             self._preview.outline(None)
             return
         found: Instances = taken.mask

@@ -24,6 +24,7 @@ def remembered(form: Form) -> dict[str, Kept]:
         "labels.existing": by_text(settings.existing),
         "labels.grouping": by_text(form.grouping),
         "labels.linked": by_value(form.linked),
+        "labels.planes": by_value(form.ranges),
         "everything.confidence": by_value(form.confidence),
         "everything.min_area": by_value(form.min_area),
         "everything.max_area": by_value(form.max_area),

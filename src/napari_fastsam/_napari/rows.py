@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_TEXT = 6  # characters that a combo box shows at least, so that long names fit any dock
 _PLAIN_GROUP = "QGroupBox { border: 0px; margin: 0px; padding: 0px }"
-_NARROW = "QAbstractSpinBox { min-width: 40px }"  # napari asks for 70, more than fits beside labels
+NARROW = "QAbstractSpinBox { min-width: 40px }"  # napari asks for 70, more than fits beside labels
 _READOUT = "QAbstractSpinBox { background: transparent; min-width: 0px; padding: 0px }"
 
 
@@ -165,7 +165,7 @@ def _fitting(part: Part) -> QWidget:
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumContentsLength(_SHORTEST_TEXT)
     if isinstance(native, QAbstractSpinBox):
-        native.setStyleSheet(_NARROW)
+        native.setStyleSheet(NARROW)
     if isinstance(part, FloatSlider):
         readout = native.findChild(QAbstractSpinBox)
         readout.setStyleSheet(_READOUT)

@@ -6,19 +6,21 @@ from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from napari_fastsam._napari import words
 from napari_fastsam._napari.words import Tally
 from napari_fastsam._napari.worker import Job, KeptModel, Worker
 from napari_fastsam.cleanup import Cleanup, clean
 from napari_fastsam.labelling import counts_on_each_plane, run_record
-from napari_fastsam.pipeline import CandidateCache, Request, run
+from napari_fastsam.pipeline import CandidateCache, Course, Request, run
 from napari_fastsam.records import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from napari.layers import Layer
     from numpy.typing import NDArray
 
+    from napari_fastsam._napari.live import Questions
     from napari_fastsam._napari.sifting import Sieve
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending
@@ -82,6 +84,11 @@ class Run:
         The labels' numbers for those of the run, where these go on from plane to plane.
     ready
         Set once there are labels to write to.
+    questions
+        By plane, the prompts that are asked, and the objects that they ask for.
+    course, looked, waiting
+        How far the network and the linking have come, how many planes that is, and those of them
+        that were found but not written: with these, what was stopped can be gone on with.
     """
 
     asked: Request | Everything
@@ -97,6 +104,10 @@ class Run:
     step: Step | None = None
     numbers: dict[int, int] = field(default_factory=dict)
     ready: Event = field(default_factory=Event)
+    questions: Mapping[Index, Questions] = field(default_factory=dict)
+    course: Course = field(default_factory=Course)
+    looked: int = 0
+    waiting: dict[Index, Found] = field(default_factory=dict)
 
     def write_to(self, work: Work | None) -> None:
         """Write to these labels, on planes along the axes of the run; in the main thread."""
@@ -108,13 +119,18 @@ class Run:
         """How many planes there are to look at."""
         return 1 if isinstance(self.asked, Everything) else len(self.asked.planes())
 
+    @property
+    def left(self) -> int:
+        """How many planes are not written yet."""
+        return self.planes - self.tally.planes
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
     """What was found on a plane: its labels, and how they get into the layer where that is known.
 
     `unanswered` counts prompts, `seconds` is how long the network took, and `windows` are where the
-    plane was looked at closer.
+    plane was looked at closer. `numbers` are the labels that prompts got, 0 for none.
     """
 
     index: Index
@@ -123,6 +139,7 @@ class Found:
     unanswered: int = 0
     seconds: float = 0.0
     windows: tuple[Window, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 class Runs:
@@ -153,11 +170,17 @@ class Runs:
         self._gone, self._found, self._ended = gone, found, ended
 
     def start(self, run: Run) -> Job:
-        """Begin a run as soon as the worker is free; what runs or waits is cancelled."""
+        """Begin a run, or go on with it, as soon as the worker is free.
+
+        What runs or waits is cancelled.
+        """
+        if run.work is None:
+            run.ready.clear()
         job = Job(
             lambda cancelled: _work(run, self._cache, job, cancelled),
             lambda found: self._receive(run, job, found),
             lambda ending, error: self._ended(run, ending, error),
+            before=run.tally.planes,
         )
         self.worker.submit(job)
         return job
@@ -169,8 +192,8 @@ class Runs:
             return
         if found.planned is None and found.labels.any():  # the worker waits for labels
             run.write_to(run.make())
-            if run.work is None:  # why was shown already
-                job.cancelled.set()
+            if run.work is None:
+                raise ValueError(words.NOT_WRITTEN)
             run.ready.set()
             return
         if run.work is not None and found.planned is not None:
@@ -182,6 +205,7 @@ class Runs:
                     run.numbers.pop(label, None)
                 planned = _plan(run, run.work, found)
             yield from self._write(run, run.work, planned)
+        run.waiting.pop(found.index, None)
         run.tally.planes += 1
         run.tally.unanswered += found.unanswered
         self._found(run, found)
@@ -212,7 +236,13 @@ def _plan(run: Run, work: Work, found: Found) -> Planned:
     each = isinstance(run.asked, Everything) or counts_on_each_plane(run.asked)
     numbers = {} if each else run.numbers
     return work.labelling.plan(
-        found.index, found.labels, run.existing, numbers, windows=found.windows, frame=run.frame
+        found.index,
+        found.labels,
+        run.existing,
+        numbers,
+        windows=found.windows,
+        frame=run.frame,
+        keep=bool(run.questions),
     )
 
 
@@ -221,21 +251,27 @@ def _work(
 ) -> Iterator[Found]:
     """Yield the planes of a run, planned where there are labels: in the worker thread."""
     what, total = asked.asked, asked.planes
-    job.doing, job.progress = "Segmenting", (0, total if total > 1 else 0)
+    job.doing, job.progress = "Segmenting", (job.before, total if total > 1 else 0)
     if isinstance(what, Everything):
         labels = clean(what.objects.to_labels(), asked.cleanup)
         yield from _planned(asked, Found(what.index, labels), cancelled)
         return
-    for done, result in enumerate(run(what, asked.model, cache=cache, cancelled=cancelled), 1):
+    for found in list(asked.waiting.values()):  # of a run that was stopped
+        yield from _planned(asked, found, cancelled)
+    rest = replace(what, indices=tuple(what.planes()[asked.looked :]))
+    for result in run(rest, asked.model, cache=cache, cancelled=cancelled, course=asked.course):
         found = Found(
             result.index,
             result.labels,
             unanswered=0 if result.selection is None else len(result.selection.unanswered),
             seconds=asked.model.take_seconds(),
             windows=result.windows,
+            numbers=result.numbers,
         )
+        asked.waiting[found.index] = found
+        asked.looked += 1
         yield from _planned(asked, found, cancelled)
-        job.progress = (done, total if total > 1 else 0)
+        job.progress = (asked.looked, total if total > 1 else 0)
 
 
 def _planned(run: Run, found: Found, cancelled: Callable[[], bool]) -> Iterator[Found]:
@@ -245,4 +281,8 @@ def _planned(run: Run, found: Found, cancelled: Callable[[], bool]) -> Iterator[
         while not run.ready.wait(_PATIENCE):
             if cancelled():
                 return
-    yield found if run.work is None else replace(found, planned=_plan(run, run.work, found))
+    if run.work is not None and found.planned is None:
+        found = replace(found, planned=_plan(run, run.work, found))
+        if found.index in run.waiting:
+            run.waiting[found.index] = found  # its numbers are promised to it
+    yield found

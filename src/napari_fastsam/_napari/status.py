@@ -120,7 +120,8 @@ class StatusPanel(QWidget):
         if self._job is not None:
             _show_progress(self.bar, self._job)
             self.running.show()
-            self.say(working(self._job.doing, *self._job.progress, self._job.seconds))
+            job = self._job
+            self.say(working(job.doing, *job.progress, job.seconds, job.before))
 
 
 class _Orphaned(QObject):

@@ -7,6 +7,7 @@ clicking, sliders, undo, is choosing among them, at once and in the main thread.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QApplication
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     import napari.viewer
     from napari.layers import Layer
 
+    from napari_fastsam._napari.ground import Sight
     from napari_fastsam._napari.layer_boxes import LayerBox
     from napari_fastsam._napari.work import Work
     from napari_fastsam.history import Step
+    from napari_fastsam.pipeline import Index
     from napari_fastsam.plans import Planned
     from napari_fastsam.segmenter import Segmenter
 
@@ -111,15 +114,26 @@ class FastSamWidget(Wired):
 
     def segment_stack(self) -> None:
         """Take the objects that points and shapes ask for, on all planes that have some."""
-        prompts, sight = self.live.by_plane(), self.scene.looks.sight
+        questions, sight = self.live.by_plane(), self.scene.looks.sight
         if sight is None:
             self.look_again()  # says what is missing
             return
-        if not prompts:
-            self.status.say(words.NOTHING_DRAWN)
+        halted, asking = self._halted, self._what_is_asked("prompts")
+        if halted is not None and halted.fits(asking, self.output.value):
+            self._begin(halted.run, asking)  # what it has found is asked for no more
             return
-        request = sight.request(prompts, closer=sight.closer)
-        self._start(replace(request, cleanup=self.cleanup.cleanup, link=self.linked.value))
+        chosen = self._planes_chosen(sight)
+        asked = {at: one for at, one in questions.items() if chosen is None or at in chosen}
+        if not asked:
+            drawn = words.NONE_IN_RANGE if questions else words.ALL_TAKEN
+            self.status.say(drawn if self.live.ledger.objects else words.NOTHING_DRAWN)
+            return
+        request = sight.request({at: one.prompts for at, one in asked.items()}, closer=sight.closer)
+        self._start(
+            replace(request, cleanup=self.cleanup.cleanup, link=self.linked.value),
+            asking=asking,
+            questions=asked,
+        )
 
     def everything_stack(self) -> None:
         """Take every object of all planes that the sliders leave."""
@@ -130,12 +144,14 @@ class FastSamWidget(Wired):
         self._start(
             replace(
                 sight.request(None),
+                indices=self._planes_chosen(sight),
                 confidence=sieve.confidence,
                 min_area=sieve.min_area,
                 max_area=sieve.max_area,
                 cleanup=self.cleanup.cleanup,
                 link=self.linked.value,
-            )
+            ),
+            asking=self._what_is_asked("everything"),
         )
 
     def tidy(self) -> None:
@@ -183,6 +199,15 @@ class FastSamWidget(Wired):
     def new_shapes(self) -> None:
         """Make a Shapes layer on the image, ready for boxes, and choose it."""
         self._add_prompt_layer(shapes_layer, self.shapes, "add_rectangle")
+
+    def _planes_chosen(self, sight: Sight) -> tuple[Index, ...] | None:
+        """Return the planes that a run goes through, None for all."""
+        axes = sight.source.axes
+        chosen = iter(self.ranges.positions)
+        sizes = [axes.shape[n] for n in axes.steps]
+        along = [next(chosen, range(size)) if size > 1 else range(size) for size in sizes]
+        whole = all(positions == range(size) for positions, size in zip(along, sizes, strict=True))
+        return None if whole else tuple(product(*along))
 
     def _travel(self, *, back: bool) -> None:
         """Go a step back or forth; bit by bit, if it has many planes."""

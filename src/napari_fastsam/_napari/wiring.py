@@ -12,6 +12,7 @@ from napari_fastsam._napari.claims import claim
 from napari_fastsam._napari.live import Answered, Live
 from napari_fastsam._napari.pointing import Pointing
 from napari_fastsam._napari.prompting import AFTER_PAINT, Prompting
+from napari_fastsam._napari.resuming import Asking, Halted, Kind
 from napari_fastsam._napari.runs import Everything, Found, Run, Runs
 from napari_fastsam._napari.seeing import EXPECTED_ERRORS, Seeing
 from napari_fastsam._napari.tab_key import TabKey
@@ -19,12 +20,13 @@ from napari_fastsam._napari.watching import CALM
 from napari_fastsam._napari.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import napari.viewer
     from napari.layers import Labels
 
     from napari_fastsam._napari.asked import PointRow
+    from napari_fastsam._napari.live import Questions
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending, Job
     from napari_fastsam.cleanup import Cleanup
@@ -64,6 +66,8 @@ class Wired(Seeing):
         self._at_rest.setSingleShot(True)
         self._at_rest.setInterval(CALM)
         self._at_rest.timeout.connect(self._labels_chosen)
+        self._halted: Halted | None = None  # the last run, if it ended early
+        self._asking: Asking | None = None  # by the run that goes on
         self._when_seen: Callable[[], None] | None = None
         self._follow_controls()
         self._tab = TabKey(self.native, self._turn)
@@ -161,6 +165,7 @@ class Wired(Seeing):
         if work is not None:
             work.note()
         self._show_work(work)
+        self._show_halted()
         self.show_soon()
         if self.cleanup.preview.value:
             self._show_sifted()
@@ -211,10 +216,21 @@ class Wired(Seeing):
 
     # Runs over many planes.
 
-    def _start(self, asked: Request | Everything, *, make: bool = False) -> None:
-        """Begin a run."""
+    def _start(
+        self,
+        asked: Request | Everything,
+        *,
+        make: bool = False,
+        asking: Asking | None = None,
+        questions: Mapping[Index, Questions] | None = None,
+    ) -> None:
+        """Begin a run, or go on with the last one if it ended early and would do the same."""
         sight = self.scene.looks.sight
         if sight is None:
+            return
+        halted = self._halted
+        if halted is not None and halted.fits(asking, self.output.value):
+            self._begin(halted.run, asking)
             return
         settings = self.settings.settings
         run = Run(
@@ -225,13 +241,49 @@ class Wired(Seeing):
             axes=sight.source.axes,
             layers=sight.source.layers,
             make=lambda: self.scene.work_on(make=True),
+            questions=questions or {},
         )
         work = self._work(make=make)
         if work is None and (make or self.scene.labels is not None):
             return  # why was shown
         run.write_to(work)
+        self._begin(run, asking)
+
+    def _begin(self, run: Run, asking: Asking | None) -> None:
+        """Have the planes of a run done that are not done yet."""
+        self._halted, self._asking = None, asking
         self.scene.looks.paused = True
         self.status.watch(self.runs.start(run))
+        self._show_halted()
+
+    def _what_is_asked(self, kind: Kind) -> Asking | None:
+        """Return what a run over the stack would depend on, were it begun now."""
+        sight = self.scene.looks.sight
+        if sight is None:
+            return None
+        depends: list[Any] = [
+            sight.name,
+            sight.source.axes.axes,
+            self.ranges.positions,
+            self.cleanup.cleanup,
+            self.linked.value,
+            self.settings.settings.existing,
+        ]
+        if kind == "everything":
+            depends.append(self._sieve())
+        else:
+            drawing = self.live.ledger.drawing
+            depends += [sight.closer, drawing.points, tuple(row[:3] for row in drawing.shapes)]
+        return Asking(kind, tuple(depends))
+
+    def _show_halted(self, _: Any = None) -> None:
+        """Offer to go on with a run that ended early."""
+        halted = self._halted
+        if halted is None:
+            self.stack.offer_resume(words.Stopped())
+            return
+        asked = self._what_is_asked(halted.asking.kind)
+        self.stack.offer_resume(halted.told(asked, self.output.value))
 
     def _is_gone(self, asked: Run) -> bool:
         """Whether a layer of a run has left the viewer."""
@@ -243,6 +295,10 @@ class Wired(Seeing):
         """Take note of a plane that is done."""
         if found.seconds:
             self.scene.looks.seconds = found.seconds
+        step = None if asked.work is None else asked.work.history.last
+        if found.index in asked.questions and found.planned is not None and step is not None:
+            given = (found.planned.numbers.get(number) for number in found.numbers)
+            self.live.tie(asked.questions[found.index], list(given), step)
         self._stepped()
 
     def _ended(self, asked: Run, ending: Ending, error: Exception | None) -> None:
@@ -251,13 +307,18 @@ class Wired(Seeing):
             return
         self.scene.looks.paused = False
         self.status.rest()
+        if asked.left and ending != "done" and self._asking is not None:
+            self._halted = Halted(asked, self._asking)
         self.look_again()  # first: what it says is not what came of the run
+        self._show_halted()
         if error is not None:
             self._show(error)
         elif self._is_gone(asked):
             self.status.say(words.LAYER_GONE)
         else:
-            self.status.say(asked.tally.sentence(cancelled=ending == "cancelled"))
+            goes_on = self._halted is not None and self._halted.run is asked
+            left = asked.left if goes_on else 0
+            self.status.say(asked.tally.sentence(cancelled=ending == "cancelled", left=left))
 
     # Controls and layers.
 
@@ -283,6 +344,9 @@ class Wired(Seeing):
             control.changed.connect(self._prompts_chosen)
         for slider in (self.confidence, self.min_area, self.max_area):
             slider.changed.connect(self._sift)
+            slider.changed.connect(self._show_halted)
+        for control in (self.ranges, self.linked, self.cleanup, self.settings.existing):
+            control.changed.connect(self._show_halted)
         previewed: tuple[Any, ...] = (self.tabs, self.everything_preview, self.cleanup)
         for control in (*previewed, self.cleanup.preview):
             control.changed.connect(self._show_sifted)
@@ -296,6 +360,7 @@ class Wired(Seeing):
         if self.output.value is not None:
             self._follow_labels(self.output.value)
         self._show_work(self._work())
+        self._show_halted()
 
     def _follow_labels(self, labels: Labels) -> None:
         """Notice when labels are moved off the image, or back."""

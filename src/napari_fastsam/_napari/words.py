@@ -91,8 +91,41 @@ def _next_on_stack(now: Situation) -> str:
     return "Press Everything on all planes; the sliders of the Everything tab apply."
 
 
-def stack_of(planes: int) -> str:
-    """Say what a stack has, or why there is none."""
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A run over a stack that ended early.
+
+    Parameters
+    ----------
+    kind
+        ``"prompts"`` or ``"everything"``; empty if there is no such run.
+    done, planes
+        How many planes it has done, and was to do.
+    fits
+        Whether it can be gone on with: nothing that it depends on is another by now.
+    """
+
+    kind: str = ""
+    done: int = 0
+    planes: int = 0
+    fits: bool = False
+
+
+def resume(stopped: Stopped) -> str:
+    """Say what a run that is gone on with will do."""
+    return f"Resume ({stopped.planes - stopped.done} of {stopped.planes} left)"
+
+
+def stack_of(planes: int, chosen: int | None = None, stopped: Stopped | None = None) -> str:
+    """Say what a stack has, or why there is none.
+
+    Parameters
+    ----------
+    planes, chosen
+        How many planes it has, and how many of them a run goes through.
+    stopped
+        The last run, if it ended early.
+    """
     if planes == 0:
         return "There is no image yet."
     if planes == 1:
@@ -100,7 +133,13 @@ def stack_of(planes: int) -> str:
             "This image is a single plane. If its planes were opened as separate layers, select "
             "them and choose Layers → Convert → Merge to stack."
         )
-    return f"{count(planes, 'plane')}. Cancel keeps the planes that are done."
+    part = f"{chosen} of " if chosen not in (None, planes) else ""
+    if stopped is not None and stopped.kind and not stopped.fits:
+        return (
+            f"{part}{count(planes, 'plane')}. The last run was stopped after {stopped.done} of "
+            f"{stopped.planes}. Settings have changed since, so a run starts anew."
+        )
+    return f"{part}{count(planes, 'plane')}. Cancel keeps the planes that are done."
 
 
 def everything_count(shown: int, found: int) -> str:
@@ -161,9 +200,13 @@ def colours(chosen: dict[str, str]) -> str:
 
 def axis(number: int, name: str, size: int) -> str:
     """Name an axis of an array: by its own name, if it has one, and by its size."""
-    named = name and not name.lstrip("-").isdigit()  # napari calls them -3, -2, -1 by itself
-    own = name if named else f"axis {number}"
-    return f"along {own} ({size})"
+    return f"along {axis_name(number, name)} ({size})"
+
+
+def axis_name(number: int, name: str) -> str:
+    """Return an axis' own name, if it has one, or its number."""
+    plain = name.removeprefix("axis ").lstrip("-").isdigit()  # napari's own: -3, or axis -3
+    return name if name and not plain else f"axis {number}"
 
 
 @dataclass(slots=True)
@@ -176,8 +219,8 @@ class Tally:
     unanswered: int = 0
     left_out: int = 0
 
-    def sentence(self, *, cancelled: bool = False) -> str:
-        """Say what came of it, and how to take it back."""
+    def sentence(self, *, cancelled: bool = False, left: int = 0) -> str:
+        """Say what came of it, how to take it back, and how to do the planes that are left."""
         parts = [f"Cancelled after {count(self.planes, 'plane')}."] if cancelled else []
         parts.append(f"{count(self.new, 'new object')}.")
         if self.taken:
@@ -191,6 +234,8 @@ class Tally:
             parts.append(f"{count(self.left_out, 'prompt')} outside the image.")
         if self.new:
             parts.append("Ctrl+Z on the labels layer takes them back.")
+        if left:
+            parts.append(f"Resume does the other {left}.")
         return " ".join(parts)
 
 
@@ -199,14 +244,31 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def working(doing: str, done: int, total: int, seconds: float) -> str:
-    """Say what is being done, how far it is, and how long it may take."""
+def working(doing: str, done: int, total: int, seconds: float, before: int = 0) -> str:
+    """Say what is being done, how far it is, and how long it may take.
+
+    Of what is `done`, so much was done `before` the `seconds` began.
+    """
     if not total:
         return f"{doing}… {seconds:.0f} s"
     if total > 100_000:  # bytes
         return f"{doing}: {megabytes(done)} of {megabytes(total)}"
-    left = f" · {seconds / done * (total - done):.0f} s left" if done else ""
+    now = done - before
+    left = f" · {time_left(seconds / now * (total - done))} left" if now > 0 else ""
     return f"{doing}: plane {min(done + 1, total)} of {total}{left}"
+
+
+def time_left(seconds: float) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> time_left(41.3), time_left(200), time_left(9000)
+    ('41 s', '3 min', '2.5 h')
+    """
+    if seconds < 180:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def details(candidates: int, model: str, seconds: float) -> str:
@@ -227,7 +289,13 @@ def megabytes(size: int) -> str:
 
 UNSEEN = "Not in view"
 FAILED = "Looking failed"
+NOT_WRITTEN = (
+    "The image was not in view when there was something to write. Show its planes, in 2D, and "
+    "start again."
+)
 NOTHING_LEFT = "The sliders leave no object on this plane. Lower the confidence."
+ALL_TAKEN = "All prompts have their objects already."
+NONE_IN_RANGE = "No prompt that waits is on the planes chosen here."
 NO_LABELS = "There are no labels to tidy yet."
 NOTHING_TO_UNDO = "There is nothing to take back."
 NOTHING_TO_REDO = "There is nothing to do again."

@@ -107,6 +107,8 @@ class Job:
     doing, progress
         What is being done, in a word, and how much of how much, (0, 0) while nobody knows; set by
         either thread.
+    before
+        How much of it was done before this job.
     """
 
     work: Callable[[Callable[[], bool]], Iterator[Any]]
@@ -114,6 +116,7 @@ class Job:
     ended: Callable[[Ending, Exception | None], None]
     doing: str = "Waiting"
     progress: tuple[int, int] = (0, 0)
+    before: int = 0
     cancelled: Event = field(default_factory=Event)
     error: Exception | None = None
     room: Semaphore = field(default_factory=lambda: Semaphore(_AHEAD))
