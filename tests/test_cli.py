@@ -45,7 +45,7 @@ def specs(blobs, monkeypatch):
         asked.append(spec)
         return blobs
 
-    monkeypatch.setattr("napari_fastsam.batch.build", build)
+    monkeypatch.setattr("napari_fastsam.batch.workers.build", build)
     return asked
 
 
@@ -204,7 +204,7 @@ def test_one_bad_image_among_many_is_reported_at_the_end_with_status_1(specs, ca
     bad = Path("in/b.tif")
     assert err.startswith(f"napari-fastsam: failed: {bad}: Expected a whole image in {bad}.")
     assert err.count("\n") == 1
-    assert sorted(path.name for path in Path("out").iterdir()) == ["a.tif", "c.tif"]
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.tif", "c.tif", "run.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_a_failure_of_the_network_is_one_line(monkeypatch, capsys, error, said):
         def segment(self, image):
             raise error
 
-    monkeypatch.setattr("napari_fastsam.batch.build", lambda spec: Failing())
+    monkeypatch.setattr("napari_fastsam.batch.workers.build", lambda spec: Failing())
     assert main(["segment", "scene.png", "-o", "a.tif"]) == 2
     assert capsys.readouterr().err == f"napari-fastsam: error: {said}\n"
 

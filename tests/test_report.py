@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from napari_fastsam import Instances, PlaneResult
-from napari_fastsam.report import Tally
+from napari_fastsam.report import FoundObject, Summary, Tally, objects_of
 
 
 def plane(index, labels, scores):
-    return PlaneResult(index, Instances.empty(labels.shape), None, labels, scores)
+    return objects_of(PlaneResult(index, Instances.empty(labels.shape), None, labels, scores))
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_an_object_through_planes_is_one_row(labels):
 
 def test_labels_that_count_from_one_on_each_plane_are_different_objects(labels):
     tally = Tally(across_planes=False)
-    for z in (1, 0):
+    for z in (0, 1):
         tally.add(plane((z,), labels, {3: 0.5}))
     assert [(found.label, found.bbox[0]) for found in tally.objects] == [(3, 0), (3, 1)]
 
@@ -51,3 +51,23 @@ def test_objects_come_in_order_of_their_labels():
     tally = Tally(across_planes=True)
     tally.add(plane((), np.array([[9, 0, 2, 10]], np.uint32), {}))
     assert [found.label for found in tally.objects] == [2, 9, 10]
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_only_the_first_rows_are_kept_where_not_all_are_wanted(across):
+    tally = Tally(across_planes=across, most=2)
+    tally.add(plane((), np.array([[1, 2, 2, 3, 3, 3]], np.uint32), {1: 0.1, 2: 0.2, 3: 0.6}))
+    assert [found.label for found in tally.objects] == [1, 2]
+    assert tally.summary == Summary(3, pytest.approx(0.3), 2)
+
+
+def test_no_objects_are_a_summary_too():
+    assert Tally(across_planes=False).summary == Summary(0, 0, 0)
+
+
+def test_figures_survive_json(labels):
+    import json
+    from dataclasses import asdict
+
+    (found,) = plane((4,), labels, {3: 0.5})
+    assert FoundObject.from_json(json.loads(json.dumps(asdict(found)))) == found

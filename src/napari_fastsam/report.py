@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from array import array
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy as np
 from napari_fastsam.instances import Instances
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from napari_fastsam.pipeline import PlaneResult
 
 
@@ -47,8 +50,31 @@ class FoundObject:
             "bbox": list(self.bbox),
         }
 
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> FoundObject:
+        """Return an object from figures that were plain numbers and lists in between."""
+        return cls(
+            row["label"], row["score"], row["area"], tuple(row["centroid"]), tuple(row["bbox"])
+        )
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The objects of an image or stack in a few figures.
+
+    Parameters
+    ----------
+    count
+        How many they are.
+    score, area
+        Mean score and median number of pixels, 0 if there are none.
+    """
+
+    count: int = 0
+    score: float = 0.0
+    area: float = 0.0
+
+
 class Tally:
     """The objects of planes that come one after the other.
 
@@ -56,35 +82,67 @@ class Tally:
     ----------
     across_planes
         Whether a label means the same object on every plane.
+    most
+        How many rows are kept in memory, the first ones, if labels mean other objects on each
+        plane; ``None`` keeps all.
     """
 
-    across_planes: bool
-    _rows: dict[tuple[tuple[int, ...], int], FoundObject] = field(default_factory=dict)
+    def __init__(self, *, across_planes: bool, most: int | None = None) -> None:
+        self._across, self._most = across_planes, most
+        self._rows: dict[int, FoundObject] = {}
+        self._listed: list[FoundObject] = []
+        self._areas, self._scores = array("q"), 0.0
 
-    def add(self, result: PlaneResult) -> None:
+    def add(self, found: Iterable[FoundObject]) -> None:
         """Count the objects of one more plane."""
-        found = Instances.from_labels(result.labels)
-        values = np.unique(result.labels[result.labels > 0])
-        here = result.index
-        above = tuple(at + 1 for at in here)
-        for n, label in enumerate(map(int, values)):
-            top, left, bottom, right = map(int, found.bboxes[n])
-            rows, cols = np.nonzero(found.mask(n))
-            row = FoundObject(
-                label,
-                result.scores.get(label, 0.0),
-                len(rows),
-                (*map(float, here), top + float(rows.mean()), left + float(cols.mean())),
-                (*here, top, left, *above, bottom, right),
-            )
-            key = ((), label) if self.across_planes else (here, label)
-            seen = self._rows.get(key)
-            self._rows[key] = row if seen is None else _union(seen, row)
+        for row in found:
+            if self._across:
+                seen = self._rows.get(row.label)
+                self._rows[row.label] = row if seen is None else _union(seen, row)
+                continue
+            self._areas.append(row.area)
+            self._scores += row.score
+            if self._most is None or len(self._listed) < self._most:
+                self._listed.append(row)
 
     @property
     def objects(self) -> tuple[FoundObject, ...]:
         """The objects so far, by plane where labels count from 1 on each, then by label."""
-        return tuple(self._rows[key] for key in sorted(self._rows))
+        if self._across:
+            return tuple(self._rows[label] for label in sorted(self._rows))[: self._most]
+        return tuple(self._listed)
+
+    @property
+    def summary(self) -> Summary:
+        """All objects so far, in figures."""
+        areas, scores = self._areas, self._scores
+        if self._across:
+            areas = array("q", [row.area for row in self._rows.values()])
+            scores = sum(row.score for row in self._rows.values())
+        if not areas:
+            return Summary()
+        return Summary(len(areas), scores / len(areas), float(np.median(areas)))
+
+
+def objects_of(result: PlaneResult) -> list[FoundObject]:
+    """Return the objects of a plane, by label."""
+    found = Instances.from_labels(result.labels)
+    values = np.unique(result.labels[result.labels > 0])
+    here = result.index
+    above = tuple(at + 1 for at in here)
+    rows = []
+    for n, label in enumerate(map(int, values)):
+        top, left, bottom, right = map(int, found.bboxes[n])
+        inside = np.nonzero(found.mask(n))
+        row = FoundObject(
+            label,
+            result.scores.get(label, 0.0),
+            len(inside[0]),
+            (*map(float, here), top + float(inside[0].mean()), left + float(inside[1].mean())),
+            (*here, top, left, *above, bottom, right),
+        )
+        rows.append(row)
+    return rows
 
 
 def _union(one: FoundObject, other: FoundObject) -> FoundObject:

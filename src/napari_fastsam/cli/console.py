@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from napari_fastsam.batch import Done, Failed
+    from napari_fastsam.batch import Done, Failed, UpToDate
     from napari_fastsam.models.registry import ModelStatus
 
 MOST_ROWS = 25
@@ -73,11 +73,11 @@ def print_objects(done: Done, *, most: int = MOST_ROWS) -> None:
             ", ".join(f"{value:.1f}" for value in found.centroid),
             ", ".join(f"{a}:{b}" for a, b in zip(low, high, strict=True)),
         )
-    print_line(f"{done.path.name}: {count(len(done.objects), 'object')}, {done.seconds:.1f} s")
+    print_line(f"{done.path.name}: {count(done.summary.count, 'object')}, {done.seconds:.1f} s")
     if done.objects:
         Console().print(table)
-    if len(done.objects) > most:
-        print_line(f"... and {len(done.objects) - most} more; --json prints them all")
+    if done.summary.count > most:
+        print_line(f"... and {done.summary.count - most} more; --json prints them all")
 
 
 def print_images(images: Sequence[Done]) -> None:
@@ -87,13 +87,12 @@ def print_images(images: Sequence[Done]) -> None:
     for name in ("Objects", "Mean score", "Median area (px)", "Seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for done in images:
-        scores = [found.score for found in done.objects]
-        areas = sorted(found.area for found in done.objects)
+        found = done.summary
         table.add_row(
             done.name,
-            str(len(scores)),
-            f"{sum(scores) / len(scores):.2f}" if scores else "",
-            f"{areas[len(areas) // 2]:,}" if areas else "",
+            str(found.count),
+            f"{found.score:.2f}" if found.count else "",
+            f"{found.area:,.0f}" if found.count else "",
             f"{done.seconds:.1f}",
         )
     Console().print(table)
@@ -117,7 +116,9 @@ def print_models(models: Sequence[ModelStatus]) -> None:
         print_line("To get a missing one: napari-fastsam models fetch NAME")
 
 
-def print_json(done: Sequence[Done], failed: Sequence[Failed]) -> None:
+def print_json(
+    done: Sequence[Done], failed: Sequence[Failed] = (), skipped: Sequence[UpToDate] = ()
+) -> None:
     """Print everything as JSON."""
     content = {
         "images": [
@@ -131,6 +132,9 @@ def print_json(done: Sequence[Done], failed: Sequence[Failed]) -> None:
                 "unanswered": list(image.unanswered),
             }
             for image in done
+        ],
+        "up_to_date": [
+            {"input": str(image.path), "output": str(image.output)} for image in skipped
         ],
         "failed": [{"input": str(image.path), "error": one_line(image.error)} for image in failed],
     }

@@ -52,7 +52,7 @@ def demo(
             )
         )
     if as_json:
-        print_json(results, [])
+        print_json(results)
     else:
         _print_tables(results, output)
     if viewer:

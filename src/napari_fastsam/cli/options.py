@@ -9,6 +9,7 @@ import typer
 from napari_fastsam.selection import DEFAULT_CONFIDENCE
 
 _MODEL, _PROMPTS, _PLANES = "Model", "Prompts, for one 2D image", "Stacks and large images"
+_MACHINES = "Several processes or machines"
 _TIDY, _OUTPUT = "Tidying the labels (all off unless asked for)", "Output"
 
 Inputs = Annotated[
@@ -169,8 +170,32 @@ ClearBorder = Annotated[
         "--clear-border", help="Drop objects at the plane's border.", rich_help_panel=_TIDY
     ),
 ]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar="N",
+        show_default=False,
+        help="Start N processes here, each with the model and one thread.",
+        rich_help_panel=_MACHINES,
+    ),
+]
+Scheduler = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        show_default=False,
+        help="Use the workers of this dask scheduler.",
+        rich_help_panel=_MACHINES,
+    ),
+]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace existing OUTPUT.", rich_help_panel=_OUTPUT)
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace existing OUTPUT, drop unfinished work with other settings.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print JSON, for machines.", rich_help_panel=_OUTPUT)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cli.console import (
+    MOST_ROWS,
     count,
     one_line,
     print_images,
@@ -37,13 +39,18 @@ from napari_fastsam.cli.options import (
     Output,
     Overwrite,
     Points,
+    Scheduler,
     Smoothing,
     TileSide,
+    Workers,
 )
 from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
 
 if TYPE_CHECKING:
-    from napari_fastsam.batch import Tile
+    from napari_fastsam.batch import Cluster, Failed, Tile
+
+STOPPED = 130
+"""Exit status after the interrupt key."""
 
 
 def segment(
@@ -66,6 +73,8 @@ def segment(
     fill_holes: FillHoles = 0,
     largest_piece: LargestPiece = False,
     clear_border: ClearBorder = False,
+    workers: Workers = 0,
+    scheduler: Scheduler = "",
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> int:
@@ -80,8 +89,10 @@ def segment(
     napari-fastsam segment stack.tif -o volume.zarr --axes ZYX --link
 
     napari-fastsam segment 'plate/*.png' -o labels/ --min-area 20
+
+    A run that was stopped goes on where it was if the same command is given again.
     """
-    from napari_fastsam.batch import Done, Failed, Job, segment_files
+    from napari_fastsam.batch import Done, Failed, Job, UpToDate, manifest_path, segment_files
     from napari_fastsam.cleanup import Cleanup
     from napari_fastsam.files.inputs import find_images
     from napari_fastsam.files.outputs import plan_outputs
@@ -118,40 +129,79 @@ def segment(
         image_size=image_size,
         confidence=min(CANDIDATE_CONFIDENCE, 1.0 if confidence is None else confidence),
     )
-    outputs = plan_outputs(images, output, several=several, overwrite=overwrite)
-    with progress_bar("planes", quiet=as_json) as show:
+    # Whether outputs may be replaced depends on what the manifest says of them.
+    outputs = plan_outputs(images, output, several=several, overwrite=True)
+    into_folder = outputs[0] != Path(output)
+    results = []
+    with ExitStack() as stack:
+        show = stack.enter_context(progress_bar("planes", quiet=as_json))
         number = {image.path: f"{n}/{len(images)} " for n, image in enumerate(images, 1)}
-        results = list(
-            segment_files(
+        try:
+            for result in segment_files(
                 images,
                 outputs,
                 spec,
                 job,
                 overwrite=overwrite,
+                manifest=manifest_path(Path(output), folder=into_folder),
+                workers=_workers(stack, spec, workers, scheduler),
+                listed=None if as_json else MOST_ROWS,
                 progress=lambda path, done, total: show(
                     (number[path] if several else "") + path.name, done, total
                 ),
-            )
-        )
+            ):
+                results.append(result)
+        except KeyboardInterrupt:
+            tell("stopped", "give the same command again to go on from here")
+            return STOPPED
+    order = {image.path: n for n, image in enumerate(images)}
+    results.sort(key=lambda result: order[result.path])
     done = [result for result in results if isinstance(result, Done)]
     failed = [result for result in results if isinstance(result, Failed)]
-    if failed and not several:
+    skipped = [result for result in results if isinstance(result, UpToDate)]
+    if failed and not several and not failed[0].kept:
         raise failed[0].error
     if as_json:
-        print_json(done, failed)
+        print_json(done, failed, skipped)
     elif several and done:
         print_images(done)
-        objects = sum(len(image.objects) for image in done)
+        objects = sum(image.summary.count for image in done)
         print_line(f"{count(len(done), 'image')}, {count(objects, 'object')}: labels in {output}")
     elif done:
         print_objects(done[0])
         print_line(f"Labels: {done[0].output}")
+    if skipped and not as_json:
+        print_line(f"{count(len(skipped), 'image')} up to date, nothing to do: {output}")
     for image in done:
         for question in image.unanswered:
             tell("warning", f"no object found at {question} in {image.path}")
     for bad in failed:
-        tell("failed", f"{bad.path}: {one_line(bad.error)}")
+        tell("failed", f"{bad.path}: {_where(bad)}{one_line(bad.error)}")
     return 1 if failed else 0
+
+
+def _workers(stack: ExitStack, spec: ModelSpec, workers: int, scheduler: str) -> Cluster | None:
+    """Return who does the work, None for this process."""
+    fail_if(
+        workers and scheduler,
+        "either --workers or --scheduler",
+        "both",
+        "leave out --workers: the scheduler has its own",
+    )
+    if not workers and not scheduler:
+        return None
+    from napari_fastsam.batch import cluster
+
+    return stack.enter_context(cluster(spec, workers=workers, scheduler=scheduler))
+
+
+def _where(bad: Failed) -> str:
+    """Return which planes of a stack failed, and what is kept of the others."""
+    if not bad.planes:
+        return ""
+    names = [",".join(map(str, index)) for index in bad.planes]
+    named = f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+    return f"plane {named} failed, {count(bad.kept, 'other')} kept for the next run: "
 
 
 def _stands_for_several(pattern: str, first: Path) -> bool:

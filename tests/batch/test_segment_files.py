@@ -1,8 +1,4 @@
 import json
-import os
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -191,16 +187,6 @@ def test_the_networks_failure_on_one_image_is_reported_and_the_others_are_done(b
     assert outcomes[1].error is error
 
 
-def test_work_that_is_broken_off_keeps_the_annotations_of_what_is_done(blobs):
-    Path("in").mkdir()
-    for name in "abc":
-        np.save(f"in/{name}.npy", SCENE)
-    with pytest.raises(KeyboardInterrupt):
-        segment("in", "all.json", Failing(blobs, KeyboardInterrupt()), several=True)
-    content = json.loads(Path("all.json").read_text(encoding="utf-8"))
-    assert [image["file_name"] for image in content["images"]] == ["a.npy"]
-
-
 def test_no_annotations_are_written_if_no_image_can_be_read(blobs):
     Path("a.npy").write_bytes(b"nothing")
     segment("a.npy", "all.json", blobs)
@@ -256,37 +242,3 @@ def test_progress_counts_the_planes_of_each_image(blobs):
         )
     )
     assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
-@pytest.mark.parametrize(
-    ("output", "how"), [("v.tif", "SIGKILL"), ("v.zarr", "SIGTERM"), ("v.json", "SIGINT")]
-)
-def test_a_process_that_is_killed_half_way_leaves_no_output(folder, output, how):
-    save_stack("stack.tif")
-    script = f"""
-        import os, signal, sys
-        from napari_fastsam import pipeline, Instances
-        from napari_fastsam.cli import main
-
-        class Deadly:
-            def __init__(self):
-                self.planes = 0
-            def segment(self, image):
-                self.planes += 1
-                if self.planes == 2:
-                    os.kill(os.getpid(), signal.{how})
-                return Instances.empty(image.shape[:2])
-
-        import napari_fastsam.batch
-        napari_fastsam.batch.build = lambda spec: Deadly()
-        sys.exit(main(["segment", "stack.tif", "-o", "{output}"]))
-    """
-    code = textwrap.dedent(script)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}[how]
-    assert "Traceback" not in done.stderr
-    left = [name for name in os.listdir() if name != "stack.tif"]
-    assert output not in left
-    if how != "SIGKILL":  # which nobody can tidy up after
-        assert left == []

@@ -1,0 +1,105 @@
+"""Files in, labels out: which output belongs to which image, and what a failure leaves behind.
+
+An output appears whole or not at all. One bad image among many is reported, and the others are
+done. What was done is noted in a manifest, so that the same run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from napari_fastsam.batch.job import Job, Tile
+from napari_fastsam.batch.manifest import Manifest, manifest_path
+from napari_fastsam.batch.run import Failed, Run, UpToDate
+from napari_fastsam.batch.tasks import Done
+from napari_fastsam.batch.workers import Cluster, Here, cluster
+from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.sources import model_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_fastsam.batch.workers import Workers
+    from napari_fastsam.files.inputs import Input
+    from napari_fastsam.segmenter import Segmenter
+
+__all__ = [
+    "Cluster",
+    "Done",
+    "Failed",
+    "Here",
+    "Job",
+    "Tile",
+    "UpToDate",
+    "cluster",
+    "manifest_path",
+    "segment_files",
+]
+
+
+def segment_files(
+    inputs: Sequence[Input],
+    outputs: Sequence[Path],
+    model: ModelSpec | Segmenter,
+    job: Job,
+    *,
+    overwrite: bool = False,
+    manifest: Path | None = None,
+    workers: Workers | None = None,
+    listed: int | None = None,
+    progress: Callable[[Path, int, int], None] = lambda path, done, total: None,
+) -> Iterator[Done | Failed | UpToDate]:
+    """Segment images, and yield what became of each as it is done.
+
+    Parameters
+    ----------
+    inputs, outputs
+        As `inputs.find_images` and `outputs.plan_outputs` return them.
+    model
+        Built once by each worker if it is a `ModelSpec`.
+    job
+        What is asked of each image.
+    overwrite
+        Whether existing outputs may be replaced, and unfinished work with other settings dropped.
+        What is up to date stays.
+    manifest
+        Where it is noted what is done: a run with the same one goes on there. ``None`` notes
+        nothing.
+    workers
+        Who does it; ``None`` is this process.
+    listed
+        How many objects of each image are reported one by one, all if ``None``.
+    progress
+        Called with an image's path, the number of its planes that are done, and their total.
+
+    Yields
+    ------
+    Done, Failed or UpToDate
+
+    Raises
+    ------
+    ValueError, OSError
+        If the model cannot be built, an output exists, or annotations that all images share cannot
+        be written.
+    """
+    settings = _settings(model, job)
+    notes = Manifest(manifest, settings)
+    try:
+        run = Run(notes, job, overwrite=overwrite, listed=listed, progress=progress)
+        yield from run.plan(inputs, outputs)
+        if run.images:
+            yield from run.perform(workers or Here(model))
+    finally:
+        notes.close()
+
+
+def _settings(model: ModelSpec | Segmenter, job: Job) -> dict[str, Any]:
+    """Return what makes the labels reproducible, as plain values."""
+    spec = getattr(model, "spec", model)
+    named: dict[str, Any] = {"model": str(spec), "sha256": None}
+    if isinstance(spec, ModelSpec):
+        named = {"model": asdict(spec), "sha256": model_hash(spec)}
+    return {"version": version("napari-fastsam"), **named, "job": asdict(job)}

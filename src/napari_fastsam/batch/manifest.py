@@ -1,0 +1,249 @@
+"""What a run has done so far, on disk beside its output: so that the same command goes on there.
+
+A manifest is a text file of JSON lines that is only ever appended to. A line that was cut off by
+the end of the process counts for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from napari_fastsam._checks import fail_if
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from napari_fastsam.pipeline import Index
+
+FOLDER_NAME = "run.jsonl"
+"""The manifest's name in a folder of outputs; beside a single one it follows the output's name."""
+
+Stamp = tuple[int, int]
+"""Size in bytes and time of the last change in nanoseconds of a file, of a zarr its metadata's."""
+
+_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+
+
+def manifest_path(output: Path, *, folder: bool) -> Path:
+    """Return where the manifest of a run lies that writes to a file, or into a folder."""
+    return output / FOLDER_NAME if folder else output.with_name(f"{output.name}.{FOLDER_NAME}")
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Return what shows that a file has changed; None if there is none."""
+    if path.is_dir():
+        states = [(path / name).stat() for name in _METADATA if (path / name).exists()]
+        return sum(state.st_size for state in states), max(
+            (state.st_mtime_ns for state in states), default=0
+        )
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
+
+
+@dataclass(slots=True)
+class Known:
+    """What a manifest says of one image.
+
+    Parameters
+    ----------
+    settings
+        With which it was worked on.
+    source
+        The stamp of the image then.
+    planes
+        Those whose labels are in the store of its work.
+    output, written
+        Where its labels are, and the stamp of that file, once they are all there.
+    objects
+        How many they are.
+    """
+
+    settings: Mapping[str, Any]
+    source: Stamp | None = None
+    planes: set[Index] = field(default_factory=set)
+    output: str = ""
+    written: Stamp | None = None
+    objects: int = 0
+
+
+class Manifest:
+    """The record of a run.
+
+    Parameters
+    ----------
+    path
+        The file; made when there is something to note. ``None`` notes nothing.
+    settings
+        All that the labels depend on besides the images, as plain values.
+
+    Raises
+    ------
+    ValueError
+        If the file is no manifest.
+    BlockingIOError
+        If another process writes to it.
+    """
+
+    def __init__(self, path: Path | None, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self.settings: dict[str, Any] = json.loads(json.dumps(settings))
+        self.images: dict[str, Known] = {}
+        self._file: IO[str] | None = None
+        self._whole = 0  # bytes of the file up to the end of its last whole line
+        self._last: Mapping[str, Any] | None = None
+        if path is not None and path.exists():
+            self._read(path)
+
+    def close(self) -> None:
+        """Let others write to the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def is_done(self, name: str, source: Path, output: Path) -> bool:
+        """Whether the labels of an image as it is now are in a file, made with these settings."""
+        known = self._of_now(name, source)
+        return (
+            known is not None
+            and known.written is not None
+            and known.output == str(output)
+            and known.written == stamp(output)
+        )
+
+    def wrote(self, name: str, output: Path) -> bool:
+        """Whether a file is as a run left it that could not do all of `name`."""
+        known = self.images.get(name)
+        ours = known is not None and known.output == str(output)
+        return ours and known is not None and known.written == stamp(output)
+
+    def planes(self, name: str, source: Path) -> set[Index]:
+        """Return the planes of an image that are in its store."""
+        known = self._of_now(name, source)
+        return set() if known is None else set(known.planes)
+
+    def require_same_settings(self, names: Iterable[str]) -> None:
+        """Raise ValueError if work on one of the images was begun with other settings."""
+        for name in names:
+            known = self.images.get(name)
+            if known is None or known.written or not known.planes:
+                continue
+            differ = differences(known.settings, self.settings)
+            fail_if(
+                differ,
+                f"the settings with which the unfinished work on {name} was begun",
+                "; ".join(differ),
+                "give the same command again to finish it, or begin anew with --overwrite",
+            )
+
+    def begin_anew(self, name: str) -> None:
+        """Forget the planes of an image."""
+        if name in self.images:
+            self._note({"anew": name})
+            del self.images[name]
+
+    def add_planes(self, name: str, source: Path, planes: Iterable[Index]) -> None:
+        """Note planes whose labels are in the store."""
+        known = self.images.setdefault(name, Known(self.settings, stamp(source)))
+        added = list(planes)
+        known.planes.update(added)
+        self._note({"image": name, "source": known.source, "planes": added})
+
+    def add_output(self, name: str, source: Path, output: Path, objects: int) -> None:
+        """Note that all labels of an image are in a file."""
+        known = Known(self.settings, stamp(source), set(), str(output), stamp(output), objects)
+        self.images[name] = known
+        line = {"image": name, "source": known.source, "output": known.output}
+        self._note(line | {"written": known.written, "objects": objects})
+
+    def _of_now(self, name: str, source: Path) -> Known | None:
+        """Return what is known of an image, if it and the settings are as they were."""
+        known = self.images.get(name)
+        same = known is not None and known.settings == self.settings
+        return known if same and known is not None and known.source == stamp(source) else None
+
+    def _read(self, path: Path) -> None:
+        """Read what was noted before."""
+        content = path.read_bytes()
+        self._whole = content.rfind(b"\n") + 1
+        settings: Mapping[str, Any] = {}
+        try:
+            for line in content[: self._whole].decode("utf-8").splitlines():
+                entry = json.loads(line)
+                if "settings" in entry:
+                    settings = self._last = entry["settings"]
+                elif "anew" in entry:
+                    self.images.pop(entry["anew"], None)
+                else:
+                    self._take(entry, settings)
+        except (ValueError, KeyError, TypeError) as error:
+            fail_if(
+                True,
+                "a manifest of napari-fastsam, JSON lines",
+                f"{path}: {error}",
+                "move that file away; its run begins anew then",
+            )
+
+    def _take(self, entry: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        """Take a line about an image."""
+        name = entry["image"]
+        source = tuple(entry["source"]) if entry["source"] else None
+        known = self.images.get(name)
+        if known is None or known.settings != settings or known.source != source:
+            known = self.images[name] = Known(settings, source)
+        known.planes.update(tuple(plane) for plane in entry.get("planes", ()))
+        if "output" in entry:
+            known.output, known.objects = entry["output"], entry["objects"]
+            known.written = tuple(entry["written"]) if entry["written"] else None
+            known.planes.clear()
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        """Append a line, and what the settings are if the last run had others."""
+        if self.path is None:
+            return
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("a", encoding="utf-8", newline="\n")
+            _lock(self._file, self.path)
+            self._file.truncate(self._whole)  # a line that was cut off
+            if self._last != self.settings:
+                self._append({"settings": self.settings})
+        self._append(entry)
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(entry) + "\n")
+        self._file.flush()
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "") -> list[str]:
+    """Return in words which settings differ."""
+    found: list[str] = []
+    for key in sorted({*before, *now}):
+        one, other = before.get(key), now.get(key)
+        name = f"{path}{key}"
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += differences(one, other, f"{name}.")
+        elif one != other:
+            found.append(f"{name} was {one!r} and is {other!r}")
+    return found
+
+
+def _lock(file: IO[str], path: Path) -> None:
+    """Keep other processes out until the file is closed, also by the end of this one."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(
+            f"Expected no other run that writes to the same output. Got one that holds {path}. "
+            "To fix it: wait until it ends, or stop it."
+        ) from error

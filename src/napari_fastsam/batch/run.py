@@ -1,0 +1,328 @@
+"""The images of a run on their way: which tasks there are, and what comes of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from napari_fastsam._checks import message
+from napari_fastsam.batch.store import Store
+from napari_fastsam.batch.tasks import Done, Finish, Labelled, Look, Task, Whole, Work
+from napari_fastsam.batch.workers import IMAGE_FAULTS, DiskFullError
+from napari_fastsam.files.coco import Coco
+from napari_fastsam.files.inputs import file_names
+from napari_fastsam.files.outputs import COCO, refuse_existing, whole
+from napari_fastsam.files.readers import PICTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_fastsam.batch.job import Job
+    from napari_fastsam.batch.manifest import Manifest
+    from napari_fastsam.batch.workers import Workers
+    from napari_fastsam.files.inputs import Input
+    from napari_fastsam.pipeline import Index
+    from napari_fastsam.planes import PlaneAxes
+
+_MOST_PLANES = 16  # of one task
+_TASKS_EACH = 4  # of a stack at least for each worker, so that all end at about one time
+_MOST_FAULTS = 10  # planes of an image that may fail before the others are left alone
+_ALL = ""  # what the manifest calls the annotations of all images together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Failed:
+    """An image that was not segmented, and why.
+
+    Parameters
+    ----------
+    path
+        The image.
+    error
+        The first that was met.
+    planes
+        Those of a stack that failed.
+    kept
+        How many others are done and kept, for when the same is asked again.
+    """
+
+    path: Path
+    error: Exception
+    planes: tuple[Index, ...] = ()
+    kept: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UpToDate:
+    """An image that was segmented before, with the same settings, and whose labels are there."""
+
+    name: str
+    path: Path
+    output: Path
+
+
+@dataclass(slots=True, eq=False)
+class _Image:
+    """An image that is worked on.
+
+    `left` are planes that are in no task yet, and `underway` is how many tasks there are.
+    """
+
+    work: Work
+    axes: PlaneAxes | None = None
+    total: int = 1
+    left: deque[Index] = field(default_factory=deque)
+    underway: int = 0
+    done: int = 0
+    per_task: int = 1
+    unanswered: tuple[str, ...] = ()
+    errors: dict[Index, Exception] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        """Where its labels lie meanwhile."""
+        assert self.axes is not None
+        return Store(self.work.folder, self.axes)
+
+
+class Run:
+    """What is left to do of a batch, and what was done.
+
+    Parameters
+    ----------
+    notes
+        What earlier runs did, and where to note what this one does.
+    job
+        What is asked of each image.
+    overwrite, listed, progress
+        As for `segment_files`.
+    """
+
+    def __init__(
+        self,
+        notes: Manifest,
+        job: Job,
+        *,
+        overwrite: bool,
+        listed: int | None,
+        progress: Callable[[Path, int, int], None],
+    ) -> None:
+        self.images: dict[str, _Image] = {}
+        self._notes, self._job = notes, job
+        self._overwrite, self._listed, self._progress = overwrite, listed, progress
+        self._annotations: Path | None = None
+        self._todo: deque[_Image] = deque()
+        self._ready: deque[Task] = deque()
+        self._failed: list[Failed] = []
+        self._full: DiskFullError | None = None
+        self._workers: Workers
+
+    def plan(self, inputs: Sequence[Input], outputs: Sequence[Path]) -> Iterator[UpToDate]:
+        """Find out what is left to do, and yield what is up to date.
+
+        Raises
+        ------
+        ValueError, FileExistsError
+            If something may not be replaced.
+        """
+        batch = list(zip(file_names(inputs), inputs, outputs, strict=True))
+        current = {name for name, item, to in batch if self._notes.is_done(name, item.path, to)}
+        together = outputs[0].suffix.lower() == COCO
+        if together:
+            self._annotations = outputs[0]
+            current = current if len(current) == len(batch) else set()
+        if not self._overwrite:
+            self._notes.require_same_settings(name for name, _, _ in batch if name not in current)
+        targets = dict.fromkeys(to for name, _, to in batch if name not in current)
+        refuse_existing([to for to in targets if not self._notes.wrote(_ALL, to)], self._overwrite)
+        for n, (name, item, output) in enumerate(batch):
+            if name in current:
+                yield UpToDate(name, item.path, output)
+                continue
+            folder = output.with_name(f".{output.name}.work")
+            work = Work(
+                name=name,
+                path=item.path,
+                output=None if together else output,
+                folder=folder / str(n) if together else folder,
+                job=self._job,
+                provenance={"napari_fastsam": self._notes.settings},
+                overwrite=self._overwrite,
+                listed=self._listed,
+            )
+            self.images[name] = _Image(work)
+            self._todo.append(self.images[name])
+
+    def perform(self, workers: Workers) -> Iterator[Done | Failed]:
+        """Have everything done, and yield what became of each image.
+
+        Raises
+        ------
+        OSError
+            If the disk is full, or annotations cannot be written.
+        """
+        self._workers = workers
+        done: list[Done] = []
+        try:
+            for task, result, error in workers.perform(self._next):
+                yield from self._taken_failures()  # of images before this one
+                finished = self._took(task, result, error)
+                if finished is not None:
+                    done.append(finished)
+                    yield finished
+            yield from self._taken_failures()
+            if self._full is not None:
+                raise self._full
+            if self._annotations is not None and done:
+                self._annotate(self._annotations, {one.name for one in done})
+        finally:
+            if self._notes.path is None:  # nobody could go on with it
+                self._remove_stores()
+
+    def _next(self) -> Task | None:
+        """Return the next task."""
+        while not self._ready and self._todo and self._full is None:
+            image = self._todo[0]
+            if image.axes is None and not self._begun(image):
+                self._todo.popleft()
+            elif image.left:
+                planes = [image.left.popleft() for _ in range(min(image.per_task, len(image.left)))]
+                image.underway += 1
+                self._ready.append(Look(image.work, tuple(planes)))
+            else:
+                self._todo.popleft()
+        return self._ready.popleft() if self._ready else None
+
+    def _begun(self, image: _Image) -> bool:
+        """Open an image, and see what is left of it; False if there are no planes to look at."""
+        work = image.work
+        if work.output is not None and work.path.suffix.lower() in PICTURES:  # never a stack
+            self._ready.append(Whole(work))
+            return False
+        try:
+            opened = work.open()
+            if work.output is not None and not opened.axes.steps:
+                self._ready.append(Whole(work))
+                return False
+            self._job.request(opened, ())  # says what does not fit
+            image.axes = opened.axes
+            known = self._notes.planes(work.name, work.path)
+            if not known or not image.store.is_there():
+                known = set()
+                self._notes.begin_anew(work.name)
+                image.store.make()
+        except IMAGE_FAULTS as error:
+            self._fail(image, error)
+            return False
+        planes = list(opened.axes.indices())
+        image.left.extend(index for index in planes if index not in known)
+        image.total, image.done = len(planes), len(planes) - len(image.left)
+        count = self._workers.count
+        if count > 1:
+            image.per_task = min(_MOST_PLANES, max(1, len(image.left) // (count * _TASKS_EACH)))
+        self._progress(work.path, image.done, image.total)
+        if not image.left:
+            self._ready.append(Finish(work))
+        return bool(image.left)
+
+    def _took(self, task: Task, result: Any, error: Exception | None) -> Done | None:
+        """Take what became of a task; return the image if that was its last."""
+        image = self.images[task.work.name]
+        if isinstance(error, DiskFullError):
+            self._full = _disk_full(error, task.work)
+        if not isinstance(task, Look):
+            return self._finished(image, result, error)
+        image.underway -= 1
+        if error is None:
+            image.done += len(task.indices)
+            image.unanswered += result
+            self._notes.add_planes(task.work.name, task.work.path, task.indices)
+            self._progress(task.work.path, image.done, image.total)
+        elif len(task.indices) > 1:  # the others of the task may be done
+            self._ready.extend(Look(task.work, (index,)) for index in task.indices)
+            image.underway += len(task.indices)
+        else:
+            image.errors[task.indices[0]] = error
+            if len(image.errors) >= _MOST_FAULTS or self._full is not None:
+                image.left.clear()
+        if not image.left and not image.underway:
+            if image.errors:
+                self._fail(image, next(iter(image.errors.values())))
+            else:
+                self._ready.append(Finish(image.work, image.unanswered))
+        return None
+
+    def _finished(self, image: _Image, result: Done | None, error: Exception | None) -> Done | None:
+        """Take what became of an image."""
+        if error is not None or result is None:
+            assert error is not None
+            self._fail(image, error)
+            return None
+        work = image.work
+        if work.output is not None:
+            self._notes.add_output(work.name, work.path, work.output, result.summary.count)
+            if image.axes is not None:
+                image.store.remove()
+        if image.axes is None:
+            self._progress(work.path, 1, 1)
+        return result
+
+    def _fail(self, image: _Image, error: Exception) -> None:
+        """Note that an image cannot be done."""
+        if image.axes is not None and not image.done:
+            image.store.remove()
+        planes = tuple(sorted(image.errors)) if image.total > 1 else ()
+        self._failed.append(Failed(image.work.path, error, planes, image.done))
+
+    def _taken_failures(self) -> Iterator[Failed]:
+        """Yield what has failed since this was last asked, once."""
+        failed, self._failed = self._failed, []
+        yield from failed
+
+    def _annotate(self, path: Path, done: set[str]) -> None:
+        """Write the annotations of all images that are done."""
+        coco = Coco({"napari_fastsam": self._notes.settings})
+        linked = self._job.link
+        for name, image in self.images.items():
+            if name not in done:
+                continue
+            assert image.axes is not None
+            store = image.store
+            with coco.image(name) as write:
+                for index in image.axes.indices():
+                    scores = {row.label: row.score for row in store.objects(index, linked=linked)}
+                    write(Labelled(index, store.read(index, linked=linked), scores))  # type: ignore[arg-type]
+        replaced = self._overwrite or self._notes.wrote(_ALL, path)
+        with whole(path, overwrite=replaced) as partial:
+            coco.save(partial)
+        count = len(coco.annotations)
+        if len(done) < len(self.images):
+            self._notes.add_output(_ALL, path, path, count)
+        else:
+            self._notes.begin_anew(_ALL)
+            for name, image in self.images.items():
+                self._notes.add_output(name, image.work.path, path, count)
+            self._remove_stores()
+
+    def _remove_stores(self) -> None:
+        """Remove what was only needed on the way."""
+        for image in self.images.values():
+            if image.axes is not None:
+                image.store.remove()
+        if self._annotations is not None:
+            for folder in {image.work.folder.parent for image in self.images.values()}:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
+
+
+def _disk_full(error: DiskFullError, work: Work) -> DiskFullError:
+    """Return the error of a run that has no room left."""
+    return DiskFullError(
+        message(
+            f"room on the disk for the labels of {work.path.name}",
+            str(error).rstrip("."),
+            "make room and give the same command again: what is done stays done",
+        )
+    )

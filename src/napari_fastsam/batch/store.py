@@ -1,0 +1,119 @@
+"""Where the labels of an image lie while its planes are worked on: a zarr array on disk.
+
+Each plane's labels are chunks of their own, so any number of processes write side by side. A plane
+counts as done only when the manifest says so, which is after its last chunk.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from napari_fastsam.planes import PlaneAxes
+from napari_fastsam.report import FoundObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_fastsam.pipeline import Index
+
+
+_CHUNK = 1024  # pixels along Y and X
+
+
+class Store:
+    """The labels of an image's planes, and the figures of their objects.
+
+    Parameters
+    ----------
+    path
+        A folder.
+    axes
+        Those of the image.
+    """
+
+    def __init__(self, path: Path, axes: PlaneAxes) -> None:
+        self.path, self.axes = path, axes
+        letters = "".join(letter for letter in axes.axes if letter not in "CS")
+        self._label_axes = PlaneAxes(letters, axes.label_shape)
+
+    def labels(self, *, linked: bool = False) -> Any:
+        """Return the zarr array, uint32, of the shape of the image without channels."""
+        import zarr
+
+        return zarr.open_array(self.path / _part("labels", linked))
+
+    def make(self, *, linked: bool = False) -> None:
+        """Begin with an empty store; if `linked`, with an empty part beside the one that is."""
+        if not linked:
+            self.remove()
+        for name in ("labels", "objects"):
+            shutil.rmtree(self.path / _part(name, linked), ignore_errors=True)
+        (self.path / _part("objects", linked)).mkdir(parents=True)
+        self._new_array(self.path / _part("labels", linked))
+
+    def is_there(self) -> bool:
+        """Whether the store was made before, for an image of this shape."""
+        if not (self.path / "labels" / "zarr.json").exists():
+            return False
+        return bool(self.labels().shape == self.axes.label_shape)
+
+    def remove(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def write(
+        self,
+        index: Index,
+        labels: NDArray[np.uint32],
+        objects: Iterable[FoundObject],
+        *,
+        linked: bool = False,
+    ) -> None:
+        """Write a plane."""
+        self._label_axes.write(self.labels(linked=linked), index, labels)
+        target = self._objects_path(index, linked)
+        partial = target.with_suffix(".part")
+        partial.write_text(json.dumps([asdict(one) for one in objects]), encoding="utf-8")
+        partial.replace(target)
+
+    def read(self, index: Index, *, linked: bool = False) -> NDArray[np.uint32]:
+        """Return the labels of a plane."""
+        return self._label_axes.read(self.labels(linked=linked), index)
+
+    def objects(self, index: Index, *, linked: bool = False) -> list[FoundObject]:
+        """Return the objects of a plane."""
+        rows = json.loads(self._objects_path(index, linked).read_text(encoding="utf-8"))
+        return [FoundObject.from_json(row) for row in rows]
+
+    def _new_array(self, path: Path) -> Any:
+        """Make a zarr array of zeros in chunks of one plane or less."""
+        import zarr
+
+        letters, shape = self._label_axes.axes.lower(), self._label_axes.shape
+        return zarr.create_array(
+            path,
+            shape=shape,
+            dtype="uint32",
+            chunks=tuple(
+                min(size, _CHUNK) if letter in "yx" else 1
+                for size, letter in zip(shape, letters, strict=True)
+            ),
+            fill_value=0,
+            dimension_names=list(letters),
+        )
+
+    def _objects_path(self, index: Index, linked: bool) -> Path:
+        name = "-".join(map(str, index)) or "plane"
+        return self.path / _part("objects", linked) / f"{name}.json"
+
+
+def _part(name: str, linked: bool) -> str:
+    """Return the name of a folder inside the store."""
+    return f"linked-{name}" if linked else name

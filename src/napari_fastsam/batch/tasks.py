@@ -1,0 +1,243 @@
+"""What one worker does at a time: look at some planes of an image, or write its labels.
+
+A task names files and planes and holds no pixels, so it can be sent anywhere.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam.batch.manifest import stamp
+from napari_fastsam.batch.store import Store
+from napari_fastsam.files.readers import read_image
+from napari_fastsam.files.writers import write_labels
+from napari_fastsam.linking import Linker
+from napari_fastsam.pipeline import run
+from napari_fastsam.report import Tally, objects_of
+from napari_fastsam.tiling import Tiled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_fastsam.batch.job import Job, Tile
+    from napari_fastsam.files.readers import Image
+    from napari_fastsam.pipeline import Index, PlaneResult, Request
+    from napari_fastsam.report import FoundObject, Summary
+    from napari_fastsam.segmenter import Segmenter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """An image that was segmented: where from and to, what was found, in how many seconds.
+
+    No two images of a batch have the same name. `objects` are the first ones if not all were
+    wanted; `summary` is of all.
+    """
+
+    name: str
+    path: Path
+    output: Path
+    shape: tuple[int, ...]
+    axes: str
+    objects: tuple[FoundObject, ...]
+    unanswered: tuple[str, ...]
+    seconds: float
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What is done with one image.
+
+    Parameters
+    ----------
+    name
+        No two images of a batch have the same.
+    path, output
+        The image, and where its labels go; ``None`` if they stay in the store.
+    folder
+        The store, while its planes are worked on.
+    job
+        What is asked.
+    provenance
+        What the output shall tell about how it came to be.
+    overwrite
+        Whether an existing output may be replaced.
+    listed
+        How many objects are reported one by one, all if ``None``.
+    """
+
+    name: str
+    path: Path
+    output: Path | None
+    folder: Path
+    job: Job
+    provenance: Mapping[str, Any]
+    overwrite: bool = False
+    listed: int | None = None
+
+    def open(self) -> Image:
+        """Return the image, opened anew if it has changed."""
+        return _opened(self.path, self.job.axes, stamp(self.path))
+
+    def write(self, labels: Any, image: Image) -> None:
+        """Write all labels to the output."""
+        assert self.output is not None
+        write_labels(
+            self.output, labels, image, provenance=self.provenance, overwrite=self.overwrite
+        )
+
+    def done(
+        self, image: Image, tally: Tally, seconds: float, unanswered: tuple[str, ...] = ()
+    ) -> Done:
+        """Return what became of it."""
+        return Done(
+            name=self.name,
+            path=self.path,
+            output=self.output or self.folder,
+            shape=image.axes.shape,
+            axes=image.axes.axes,
+            objects=tally.objects,
+            unanswered=unanswered,
+            seconds=seconds,
+            summary=tally.summary,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Planes of an image whose labels go to the store."""
+
+    work: Work
+    indices: tuple[Index, ...]
+
+    def perform(self, segmenter: Callable[[], Segmenter]) -> tuple[str, ...]:
+        """Do it, and return the prompts that no object answers."""
+        image = self.work.open()
+        store = Store(self.work.folder, image.axes)
+        unanswered: list[str] = []
+        for request, result in _results(self.work.job, image, segmenter(), self.indices):
+            store.write(result.index, result.labels, objects_of(result))
+            unanswered += _unanswered(request, result)
+        return tuple(unanswered)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A single image that needs no store: what is found is written at once."""
+
+    work: Work
+
+    def perform(self, segmenter: Callable[[], Segmenter]) -> Done:
+        """Do it."""
+        work, start = self.work, time.perf_counter()
+        image = work.open()
+        ((request, result),) = _results(work.job, image, segmenter(), None)
+        labels = np.zeros(image.axes.label_shape, np.uint32)
+        image.axes.write(labels, (), result.labels)
+        work.write(labels, image)
+        tally = Tally(across_planes=work.job.prompted, most=work.listed)
+        tally.add(objects_of(result))
+        unanswered = tuple(_unanswered(request, result))
+        return work.done(image, tally, time.perf_counter() - start, unanswered)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """An image whose planes are all in the store: its labels are linked, if asked, and written."""
+
+    work: Work
+    unanswered: tuple[str, ...] = ()
+
+    def perform(self, segmenter: Callable[[], Segmenter]) -> Done:
+        """Do it."""
+        work, start = self.work, time.perf_counter()
+        image = work.open()
+        store = Store(work.folder, image.axes)
+        linked = work.job.link
+        if linked:
+            link_planes(store)
+        tally = Tally(across_planes=linked or work.job.prompted, most=work.listed)
+        for index in image.axes.indices():
+            tally.add(store.objects(index, linked=linked))
+        if work.output is not None:
+            work.write(store.labels(linked=linked), image)
+        return work.done(image, tally, time.perf_counter() - start, self.unanswered)
+
+
+Task = Look | Whole | Finish
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """The finished labels of a plane, and the score of each."""
+
+    index: Index
+    labels: NDArray[np.uint32]
+    scores: Mapping[int, float]
+
+
+def link_planes(store: Store) -> None:
+    """Link the labels of a store plane by plane, into its linked part.
+
+    The labels of single planes stay as they are, so this can begin anew at any time.
+    """
+    linker = Linker()
+    store.make(linked=True)
+    sizes = [store.axes.shape[n] for n in store.axes.steps]
+    along = max((n for n, size in enumerate(sizes) if size > 1), default=0)
+    series: Index | None = None
+    for index in store.axes.indices():
+        if series is not None and series != index[:along]:
+            linker.reset()
+        series = index[:along]
+        labels = store.read(index)
+        numbers = linker.push(labels)
+        rows = [replace(row, label=int(numbers[row.label])) for row in store.objects(index)]
+        store.write(index, numbers[labels], rows, linked=True)
+
+
+def _results(
+    job: Job, image: Image, segmenter: Segmenter, indices: tuple[Index, ...] | None
+) -> Iterator[tuple[Request, PlaneResult]]:
+    """Yield what is found on planes, and what was asked."""
+    request = job.request(image, indices)
+    for result in run(request, _tiled(segmenter, image, job.tile)):
+        yield request, result
+
+
+def _tiled(segmenter: Segmenter, image: Image, tile: Tile) -> Segmenter:
+    """Return the segmenter, for tiles where the planes of an image are large."""
+    side = tile
+    if tile == "auto":
+        size = getattr(getattr(segmenter, "spec", None), "image_size", None)
+        side = size if size and max(image.axes.plane_shape) > 2 * size else "off"
+    return segmenter if isinstance(side, str) else Tiled(segmenter, size=side, overlap=side // 5)
+
+
+def _unanswered(request: Request, result: PlaneResult) -> list[str]:
+    """Return the prompts of a plane that no object answers, as a person would write them."""
+    if result.selection is None or request.prompts is None:
+        return []
+    prompts = request.prompts[result.index]
+    places = {"points": prompts.points, "box": prompts.boxes}
+    questions = [prompts.questions[n] for n in result.selection.unanswered]
+    return [
+        f"{question.kind.removesuffix('s')} "
+        + ",".join(f"{number:g}" for number in places[question.kind][question.members[0]])
+        for question in questions
+    ]
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, axes: str | None, state: object) -> Image:
+    """Return an image, kept open for the tasks that follow."""
+    return read_image(path, axes)

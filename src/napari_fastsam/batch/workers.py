@@ -1,0 +1,239 @@
+"""Who performs tasks: this process, or the processes of a dask.distributed cluster.
+
+A cluster's workers build the model once each, from its `ModelSpec`; tasks and what comes back of
+them are small.
+"""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_fastsam._checks import fail_if, message
+from napari_fastsam.pipeline import build
+from napari_fastsam.segmenter import ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_fastsam.batch.tasks import Task
+    from napari_fastsam.segmenter import Segmenter
+
+IMAGE_FAULTS = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
+"""What one image may fail with, torch's own errors among them, while the others are done."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_AHEAD = 4  # tasks that a cluster is given for each of its threads, so that none waits
+
+Outcome = tuple["Task", Any, Exception | None]
+"""A task, what it returned, and the error if it failed."""
+
+
+class DiskFullError(OSError):
+    """A disk without room, on which no other image can be written either."""
+
+
+class Workers(Protocol):
+    """Performs tasks."""
+
+    @property
+    def count(self) -> int:
+        """How many tasks are performed at a time."""
+        ...
+
+    def perform(self, tasks: Callable[[], Task | None]) -> Iterator[Outcome]:
+        """Yield what became of each task, as it is done.
+
+        Parameters
+        ----------
+        tasks
+            Gives the next one; None while there is none, or no more once nothing is under way.
+        """
+        ...
+
+
+class Here:
+    """Performs one task after the other, in the process that asks.
+
+    Parameters
+    ----------
+    model
+        A `ModelSpec`, built at once, or a segmenter.
+    """
+
+    count = 1
+
+    def __init__(self, model: ModelSpec | Segmenter) -> None:
+        self._segmenter = build(model)
+
+    def perform(self, tasks: Callable[[], Task | None]) -> Iterator[Outcome]:
+        """Yield what became of each task."""
+        while (task := tasks()) is not None:
+            try:
+                outcome: Outcome = (task, task.perform(lambda: self._segmenter), None)
+            except IMAGE_FAULTS as error:
+                outcome = (task, None, _told(error))
+            yield outcome
+
+
+class Cluster:
+    """The workers of a dask.distributed cluster.
+
+    A task whose worker dies is given to another one. Tasks are taken back when the work is broken
+    off.
+
+    Parameters
+    ----------
+    client
+        Connected to the scheduler.
+    spec
+        The model.
+    """
+
+    def __init__(self, client: Any, spec: ModelSpec) -> None:
+        fail_if(
+            not isinstance(spec, ModelSpec),
+            "a ModelSpec, from which each worker builds the model",
+            f"a {type(spec).__name__}",
+            'pass ModelSpec(model="starter")',
+            TypeError,
+        )
+        self._client, self._spec = client, spec
+
+    @property
+    def count(self) -> int:
+        """How many threads the workers have together."""
+        return max(1, sum(map(int, self._client.nthreads().values())))
+
+    def perform(self, tasks: Callable[[], Task | None]) -> Iterator[Outcome]:
+        """Yield what became of each task, as it is done.
+
+        Raises
+        ------
+        ConnectionError
+            If the scheduler is gone.
+        """
+        from distributed import as_completed
+
+        underway: dict[Any, Task] = {}
+        finished = as_completed()
+        try:
+            while True:
+                room = _AHEAD * self.count - len(underway)
+                while room > 0 and (task := tasks()) is not None:
+                    future = self._client.submit(_perform, task, self._spec, pure=False)
+                    underway[future] = task
+                    finished.add(future)
+                    room -= 1
+                if not underway:
+                    return
+                future = next(finished)
+                yield self._outcome(future, underway.pop(future))
+        finally:
+            if underway:
+                self._client.cancel(list(underway), force=True)
+
+    def _outcome(self, future: Any, task: Task) -> Outcome:
+        """Return what became of a task."""
+        if future.status == "finished":
+            return (task, *future.result())
+        if future.status == "error":  # the task's own errors are returned, not raised
+            return task, None, RuntimeError(_lost(future.exception()))
+        raise ConnectionError(
+            message(
+                "a scheduler that can be reached until the end",
+                "a connection that was lost",
+                "start it again and give the same command: what is done stays done",
+            )
+        )
+
+
+def _lost(error: BaseException) -> str:
+    """Return what is said of a task that no worker could end."""
+    return message(
+        "workers that live as long as a task takes",
+        f"{type(error).__name__}: {error}",
+        "look at the workers' logs, memory first, and give the same command again",
+    )
+
+
+def _perform(task: Task, spec: ModelSpec) -> tuple[Any, Exception | None]:
+    """Perform a task in a worker, and return its result or its error."""
+    try:
+        return task.perform(lambda: _model(spec)), None
+    except IMAGE_FAULTS as error:
+        return None, _told(error)
+
+
+def _told(error: Exception) -> Exception:
+    """Return an error as it is handed on: its number does not cross to another process."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return DiskFullError(str(error))
+    return error
+
+
+_building = Lock()
+
+
+def _model(spec: ModelSpec) -> Segmenter:
+    """Return the worker's one model."""
+    with _building:
+        return _built(spec)
+
+
+@lru_cache(maxsize=1)
+def _built(spec: ModelSpec) -> Segmenter:
+    return build(spec)
+
+
+@contextmanager
+def cluster(spec: ModelSpec, *, workers: int = 0, scheduler: str = "") -> Iterator[Cluster]:
+    """Connect to a cluster, or start one on this machine that ends with the block.
+
+    Parameters
+    ----------
+    spec
+        The model.
+    workers
+        How many processes to start here, with one thread each.
+    scheduler
+        The address of a scheduler, as ``"tcp://10.0.0.1:8786"``, in place of starting one.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If dask.distributed is not installed.
+    ConnectionError
+        If no scheduler answers.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            message(
+                "dask.distributed for --workers and --scheduler",
+                "none",
+                'pip install "napari-fastsam[cluster]"',
+            )
+        ) from error
+    if not scheduler:
+        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        with LocalCluster(n_workers=workers, **options) as local, Client(local) as client:
+            yield Cluster(client, spec)
+        return
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            message(
+                "the address of a dask scheduler",
+                f"{scheduler}, where none answers",
+                "start one with `dask scheduler`, and give the address that it prints",
+            )
+        ) from error
+    with client:
+        yield Cluster(client, spec)
