@@ -129,16 +129,36 @@ def clean(labels: NDArray[Any], cleanup: Cleanup) -> NDArray[Any]:
         before, after = source[reach], cleaned[reach]
         own = before == label
         # Only what was background at first is free, so no object moves in where another shrank.
-        mask = _steps(own, own | ((before == 0) & (after == 0)), cleanup)
-        after[own] = 0
-        touches = any(
+        free = (before == 0) & (after == 0)
+        at_border = any(
             side.start == 0 or side.stop == size
             for side, size in zip(window, source.shape, strict=True)
         )
-        dropped = cleanup.clear_border and touches
-        if not dropped and np.count_nonzero(mask) >= cleanup.min_area:
-            after[mask] = label
+        mask = tidied(own, free, cleanup, at_border=at_border)
+        after[own] = 0
+        after[mask] = label
     return cleaned
+
+
+def tidied(
+    own: NDArray[np.bool_], free: NDArray[np.bool_], cleanup: Cleanup, *, at_border: bool
+) -> NDArray[np.bool_]:
+    """Return what is left of one object, nothing if it is dropped.
+
+    Parameters
+    ----------
+    own, free
+        (h, w): its pixels, and those that it may gain, in its box grown by `Cleanup.margin`.
+    cleanup
+        The steps.
+    at_border
+        Whether it touches the border of the plane.
+    """
+    mask = _steps(own, own | free, cleanup)
+    dropped = cleanup.clear_border and at_border
+    if dropped or np.count_nonzero(mask) < cleanup.min_area:
+        mask = np.zeros_like(mask)
+    return mask
 
 
 def _steps(mask: NDArray[np.bool_], free: NDArray[np.bool_], cleanup: Cleanup) -> NDArray[np.bool_]:

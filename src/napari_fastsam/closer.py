@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam.prompts import Prompts
     from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.tiling import Shown
 
 ENLARGED = 4
 """How many times larger the first closer look shows the plane; the second shows twice that."""
@@ -80,14 +81,14 @@ def first_look(segmenter: Segmenter, image: NDArray[np.uint8]) -> Seen:
     return Seen(candidates, reach(segmenter, candidates.shape))
 
 
-def reach(segmenter: Segmenter, shape: tuple[int, int]) -> int:
+def reach(segmenter: Segmenter, shape: tuple[int, int], *, at_once: int | None = None) -> int:
     """Return the length in pixels of the wider windows on a plane of `shape` (H, W), 0 for none.
 
-    An `ENLARGED` part of what the segmenter sees at once, but not so long that the network would
-    shrink it.
+    An `ENLARGED` part of what was seen `at_once`, but not so long that the network would shrink it.
+    That is a tile, if the plane was seen in tiles, else the whole.
     """
     longest = max(shape)
-    at_once = min(longest, getattr(segmenter, "size", longest))  # a tile of `Tiled`
+    at_once = min(longest, at_once or getattr(segmenter, "size", longest))  # a tile of `Tiled`
     network = getattr(segmenter, "segmenter", segmenter)
     image_size = getattr(getattr(network, "spec", None), "image_size", None) or _IMAGE_SIZE
     length = max(min(at_once // ENLARGED, image_size), LEAST_LENGTH)
@@ -96,7 +97,7 @@ def reach(segmenter: Segmenter, shape: tuple[int, int]) -> int:
 
 def look_closer(
     segmenter: Segmenter,
-    image: NDArray[np.uint8],
+    image: Shown,
     candidates: Instances,
     prompts: Prompts,
     *,
@@ -151,7 +152,7 @@ def look_closer(
 def extend(
     seen: Seen,
     segmenter: Segmenter,
-    image: NDArray[np.uint8],
+    image: Shown,
     prompts: Prompts,
     *,
     confidence: float = 0.0,
@@ -166,7 +167,7 @@ def extend(
     return seen
 
 
-def look_at(seen: Seen, segmenter: Segmenter, image: NDArray[np.uint8], window: Window) -> Seen:
+def look_at(seen: Seen, segmenter: Segmenter, image: Shown, window: Window) -> Seen:
     """Return what is known after a closer look at one window of an (H, W, 3) image."""
     part = image[window.min_row : window.max_row, window.min_col : window.max_col]
     found = find(segmenter, np.ascontiguousarray(part))

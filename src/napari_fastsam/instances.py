@@ -181,11 +181,13 @@ class Instances:
             f"shapes {[part.shape for part in parts]}",
             "move them onto one plane with Instances.shift first",
         )
+        buffer = np.concatenate([part.buffer for part in parts])
+        buffer.flags.writeable = False  # nobody else has it: no copy is needed
         return cls(
             parts[0].shape,
             np.concatenate([part.bboxes for part in parts]),
             np.concatenate([part.scores for part in parts]),
-            np.concatenate([part.buffer for part in parts]),
+            buffer,
         )
 
     def __len__(self) -> int:
@@ -201,6 +203,7 @@ class Instances:
         rows = np.atleast_1d(np.arange(len(self))[keep])
         parts = [self.buffer[self.offsets[n] : self.offsets[n + 1]] for n in rows]
         buffer = np.concatenate(parts) if parts else np.empty(0, bool)
+        buffer.flags.writeable = False  # nobody else has it: no copy is needed
         return Instances(self.shape, self.bboxes[rows], self.scores[rows], buffer)
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.closer import Seen, Window, look_at
+from napari_fastsam.large import shown
 from napari_fastsam.pipeline import CandidateCache, Request, build, run
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.prompts import Prompts
@@ -108,7 +109,7 @@ class Looking:
             (first,) = run(request, self.model)
             seen = Seen(first.candidates, seen.reach)
         if len(wanted) > len(seen.windows):
-            image = self.display(self.axes.read(self.data, plane))
+            image = shown(self.request(), plane, self.model)
             for window in wanted[len(seen.windows) :]:
                 seen = look_at(seen, self.model, image, window)
         self.cache.put(self.request().place(self.model, plane), seen)

@@ -7,7 +7,7 @@ prompt has no answer, the plane is looked at closer, see `napari_fastsam.closer`
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
@@ -17,23 +17,21 @@ import numpy as np
 from napari_fastsam._checks import fail_if
 from napari_fastsam.caching import CandidateCache
 from napari_fastsam.cleanup import Cleanup, clean
-from napari_fastsam.closer import Seen, extend, first_look, next_window, reach
+from napari_fastsam.closer import extend, next_window
+from napari_fastsam.large import look, shown
 from napari_fastsam.linking import Linker
-from napari_fastsam.planes import Display, PlaneAxes, level_for
-from napari_fastsam.requests import Index, PlaneResult, Request
-from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, Segmenter, find
-from napari_fastsam.selection import (
-    DEFAULT_CONFIDENCE,
-    Selection,
-    everything,
-    select,
-)
+from napari_fastsam.painting import Painting
+from napari_fastsam.planes import Display, PlaneAxes
+from napari_fastsam.requests import Index, PlaneRegions, PlaneResult, Request
+from napari_fastsam.segmenter import ModelSpec, Segmenter
+from napari_fastsam.selection import Selection, everything, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
+    from napari_fastsam.closer import Seen
     from napari_fastsam.instances import Instances
     from napari_fastsam.prompts import Prompts
 
@@ -41,10 +39,12 @@ __all__ = [
     "CandidateCache",
     "Course",
     "Index",
+    "PlaneRegions",
     "PlaneResult",
     "Request",
     "build",
     "run",
+    "run_regions",
     "segment_stack",
 ]
 
@@ -93,6 +93,7 @@ def run(
     *,
     cache: CandidateCache | None = None,
     cancelled: Callable[[], bool] = lambda: False,
+    looked: Callable[[int, int], None] = lambda done, total: None,
     course: Course | None = None,
 ) -> Iterator[PlaneResult]:
     """Yield the result of each plane of a request, as it is done.
@@ -103,11 +104,15 @@ def run(
         What to segment and what to choose.
     model
         Built on first use if it is a name of the registry, the path of a checkpoint or a
-        `ModelSpec`.
+        `ModelSpec`. Its `ModelSpec.tile` says how large planes are seen.
     cache
         Where candidates are looked up and kept, under ``(request.key, index)`` and the model.
     cancelled
-        Asked before each look; when it says True, the run ends, and what was yielded stays good.
+        Asked before each look, those at single tiles too; when it says True, the run ends, and what
+        was yielded stays good.
+    looked
+        Called after each tile of a large plane with how many of that plane are done, and their
+        total.
     course
         Where a run that ended early had come to, after the last plane that it yielded; this one
         then gives the planes that are left the labels that they would have had. Kept up to date.
@@ -123,51 +128,162 @@ def run(
     ------
     ValueError
         If a plane cannot be shown to the network.
+    OSError
+        If a part of a large plane cannot be read.
+
+    See Also
+    --------
+    run_regions : the same for planes whose labels do not fit into memory.
     """
-    network = lru_cache(lambda: build(model))
     course = Course() if course is None else course
-    sizes = [request.layout.shape[n] for n in request.layout.steps]
-    along = max((n for n, size in enumerate(sizes) if size > 1), default=0)
+    for plane in _planes(request, model, cache, cancelled, looked):
+        labels = np.zeros(plane.found.shape, np.uint32)
+        plane.found.paint(labels, plane.values)
+        labels = clean(labels, request.cleanup)
+        numbers = _numbers(request, course, plane, labels)
+        given: tuple[int, ...] = ()
+        if plane.selection is not None:
+            there = np.bincount(labels.ravel(), minlength=len(plane.scores) + 1) > 0
+            given = _given(there, numbers, len(plane.scores))
+        yield PlaneResult(
+            plane.index,
+            plane.seen.candidates,
+            plane.selection,
+            numbers[labels],
+            _by_label(numbers, plane.scores),
+            plane.seen.windows,
+            given,
+        )
+
+
+def run_regions(
+    request: Request,
+    model: str | PathLike[str] | ModelSpec | Segmenter,
+    *,
+    cache: CandidateCache | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+    looked: Callable[[int, int], None] = lambda done, total: None,
+    course: Course | None = None,
+) -> Iterator[PlaneRegions]:
+    """Yield each plane of a request, its labels to be painted region by region.
+
+    The labels are those of `run`, and so are the parameters. Only linking needs a plane's labels as
+    a whole, for a moment.
+
+    Yields
+    ------
+    PlaneRegions
+        In the order of `Request.planes`.
+
+    Examples
+    --------
+    >>> import napari_fastsam as fs
+    >>> import numpy as np
+    >>> from skimage.data import coins
+    >>> labels = np.zeros(coins().shape, np.uint32)  # or a zarr array
+    >>> for plane in run_regions(fs.Request(data=coins()), fs.FastSAM("starter", device="cpu")):
+    ...     for region, part in plane.regions(256):
+    ...         labels[region] = part
+    """
+    course = Course() if course is None else course
+    for plane in _planes(request, model, cache, cancelled, looked, lean=True):
+        painting = Painting(plane.found, plane.values, request.cleanup)
+        whole = painting.labels((0, 0, *painting.shape)) if request.link else None
+        numbers = _numbers(request, course, plane, whole)
+        given: tuple[int, ...] = ()
+        if plane.selection is not None:
+            there = np.zeros(len(plane.scores) + 1, bool)
+            there[painting.visible] = True
+            given = _given(there, numbers, len(plane.scores))
+        yield PlaneRegions(
+            plane.index,
+            plane.seen.candidates,
+            plane.selection,
+            _by_label(numbers, plane.scores),
+            plane.seen.windows,
+            given,
+            painting,
+            numbers,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plane:
+    """What was chosen on a plane: the objects with their labels there, and each label's score."""
+
+    index: Index
+    seen: Seen
+    selection: Selection | None
+    found: Instances
+    values: NDArray[np.intp]
+    scores: NDArray[np.float32]  # NaN for a prompt without an answer
+
+
+def _planes(
+    request: Request,
+    model: str | PathLike[str] | ModelSpec | Segmenter,
+    cache: CandidateCache | None,
+    cancelled: Callable[[], bool],
+    looked: Callable[[int, int], None],
+    *,
+    lean: bool = False,
+) -> Iterator[_Plane]:
+    """Yield what is chosen on each plane; `lean` keeps no candidates that nobody can choose."""
+    network = lru_cache(lambda: build(model))
+    kept = cache if request.key is not None else None
+    least = request.least_score if lean and kept is None and request.prompts is None else 0.0
     for index in request.planes():
         if cancelled():
             return
         place = request.place(model, index)
-        kept = cache if request.key is not None else None
         known = kept.get(place) if kept is not None else None
-        seen = _see(request, index, known, network, cancelled)
+        seen = _see(request, index, known, network, cancelled, looked, least)
+        if seen is None:
+            return  # some tiles may be missing
         if kept is not None and seen is not known:
             kept.put(place, seen)
         if request.prompts is not None and seen is not known and cancelled():
             return  # a look that would have found an answer may be missing
-        candidates = seen.candidates
-        selection, labels, scores = _choose(request, candidates, index)
-        numbers = np.arange(len(scores) + 1, dtype=np.uint32)  # a plane's label -> the run's
-        if request.prompts is not None:
-            numbers[1:] += np.uint32(course.asked)
-            course.asked += len(scores)
-        if request.link:
-            if course.series is not None and course.series != index[:along]:
-                course.linker.reset()
-            course.series = index[:along]
-            numbers = course.linker.push(labels)
-        # The linker does not number what cleanup removed: 0, or beyond the last label.
-        by_label = {
-            int(n): float(score)
-            for n, score in zip(numbers[1:], scores, strict=False)
-            if n and not np.isnan(score)
-        }
-        given = () if selection is None else _given(labels, numbers, len(scores))
-        linked = numbers[labels]
-        yield PlaneResult(index, candidates, selection, linked, by_label, seen.windows, given)
+        yield _chosen(request, seen, index)
 
 
-def _given(labels: NDArray[np.uint32], numbers: NDArray[np.uint32], count: int) -> tuple[int, ...]:
+def _numbers(
+    request: Request, course: Course, plane: _Plane, labels: NDArray[np.uint32] | None
+) -> NDArray[np.uint32]:
+    """Return the run's label for each label of a plane, and count on."""
+    numbers = np.arange(len(plane.scores) + 1, dtype=np.uint32)
+    if request.prompts is not None:
+        numbers[1:] += np.uint32(course.asked)
+        course.asked += len(plane.scores)
+    if request.link:
+        assert labels is not None
+        sizes = [request.layout.shape[n] for n in request.layout.steps]
+        along = max((n for n, size in enumerate(sizes) if size > 1), default=0)
+        if course.series is not None and course.series != plane.index[:along]:
+            course.linker.reset()
+        course.series = plane.index[:along]
+        numbers = course.linker.push(labels)
+    return numbers
+
+
+def _by_label(numbers: NDArray[np.uint32], scores: NDArray[np.float32]) -> dict[int, float]:
+    """Return the score of each label.
+
+    The linker does not number what cleanup removed: 0, or beyond the last label.
+    """
+    return {
+        int(n): float(score)
+        for n, score in zip(numbers[1:], scores, strict=False)
+        if n and not np.isnan(score)
+    }
+
+
+def _given(there: NDArray[np.bool_], numbers: NDArray[np.uint32], count: int) -> tuple[int, ...]:
     """Return the label that each prompt got, 0 where it has no pixel."""
-    there = np.bincount(labels.ravel(), minlength=count + 1)[1 : count + 1] > 0
     padded = np.zeros(count, np.int64)
     known = numbers[1 : count + 1]
     padded[: len(known)] = known
-    return tuple(int(n) for n in np.where(there, padded, 0))
+    return tuple(int(n) for n in np.where(there[1 : count + 1], padded, 0))
 
 
 def _see(
@@ -176,7 +292,9 @@ def _see(
     known: Seen | None,
     network: Callable[[], Segmenter],
     cancelled: Callable[[], bool],
-) -> Seen:
+    looked: Callable[[int, int], None],
+    least: float,
+) -> Seen | None:
     """Return what is known of a plane after the looks that the request asks for."""
     prompts = request.prompts[index] if request.prompts is not None and request.closer else None
     confidence = request.confidence or 0.0
@@ -184,44 +302,34 @@ def _see(
         prompts is None or next_window(known, prompts, confidence=confidence) is None
     ):
         return known  # neither read nor segmented again
-    image = lru_cache(lambda: request.display(request.layout.read(request.data, index)))
-    seen = known if known is not None else _first_look(request, network(), index, image)
-    if prompts is None or next_window(seen, prompts, confidence=confidence) is None:
+    image = lru_cache(lambda: shown(request, index, network()))
+    seen = known
+    if seen is None:
+        seen = look(
+            request, index, network(), image, confidence=least, cancelled=cancelled, looked=looked
+        )
+    if seen is None or prompts is None or next_window(seen, prompts, confidence=confidence) is None:
         return seen
     return extend(seen, network(), image(), prompts, confidence=confidence, cancelled=cancelled)
 
 
-def _first_look(
-    request: Request, segmenter: Segmenter, index: Index, image: Callable[[], NDArray[np.uint8]]
-) -> Seen:
-    """Return what the network finds on a plane, shown at the resolution that it sees, if it can."""
-    axes = request.layout
-    if request.levels and isinstance(segmenter, ScaledSegmenter) and segmenter.image_size:
-        level = level_for(axes, request.levels, segmenter.image_size)
-        if level is not None:
-            at_level = replace(axes, shape=tuple(level.shape))
-            picture = request.display(at_level.read(level, index))
-            candidates = find(segmenter, picture, shape=axes.plane_shape)
-            return Seen(candidates, reach(segmenter, candidates.shape))
-    return first_look(segmenter, image())
-
-
-def _choose(
-    request: Request, candidates: Instances, index: Index
-) -> tuple[Selection | None, NDArray[np.uint32], NDArray[np.float32]]:
-    """Answer a plane's prompts, or take everything: labels from 1, and each one's score or NaN."""
+def _chosen(request: Request, seen: Seen, index: Index) -> _Plane:
+    """Answer a plane's prompts, or take everything."""
+    candidates = seen.candidates
     if request.prompts is None:
         kept = everything(
             candidates,
-            confidence=DEFAULT_CONFIDENCE if request.confidence is None else request.confidence,
+            confidence=request.least_score,
             min_area=request.min_area,
             max_area=request.max_area,
         )
-        return None, clean(kept.to_labels(), request.cleanup), kept.scores
+        return _Plane(index, seen, None, kept, np.arange(1, len(kept) + 1), kept.scores)
     selection = select(candidates, request.prompts[index], confidence=request.confidence or 0.0)
-    labels = clean(selection.to_labels(), request.cleanup)
+    picked, prompts = np.unique(selection.best, return_index=True)
+    answered = picked >= 0
     scores = np.append(candidates.scores, np.float32(np.nan))[selection.best]  # -1: no answer
-    return selection, labels, scores
+    found = candidates[picked[answered]]
+    return _Plane(index, seen, selection, found, prompts[answered] + 1, scores)
 
 
 def segment_stack(

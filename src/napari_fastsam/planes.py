@@ -6,7 +6,7 @@ channels, every other axis is stepped through. The network sees 8-bit RGB, ``(H,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -129,8 +129,17 @@ def finite_percentiles(
     plane: NDArray[Any], percentiles: tuple[float, float] = PERCENTILES
 ) -> tuple[float, float]:
     """Return two percentiles of the finite pixels, from a regular sample of a large plane."""
-    step = max(1, int(np.sqrt(plane.shape[0] * plane.shape[1] / _SAMPLE)))
-    sample = np.asarray(plane[::step, ::step])
+    step = sample_step(plane.shape)
+    return _percentiles_of(np.asarray(plane[::step, ::step]), percentiles)
+
+
+def sample_step(shape: tuple[int, ...]) -> int:
+    """Return which pixels of a plane of `shape` (H, W, …) are sampled: every so many each way."""
+    return max(1, int(np.sqrt(shape[0] * shape[1] / _SAMPLE)))
+
+
+def _percentiles_of(sample: NDArray[Any], percentiles: tuple[float, float]) -> tuple[float, float]:
+    """Return two percentiles of the finite values."""
     values = sample[np.isfinite(sample)].astype(np.float64)
     if not values.size:
         return 0.0, 1.0
@@ -223,9 +232,16 @@ class PlaneAxes:
         at = dict(zip(self.steps, index, strict=True))
         return tuple(at.get(n, slice(None)) for n in range(len(self.axes)) if n != self.channel)
 
-    def read(self, array: Any, index: tuple[int, ...]) -> NDArray[Any]:
-        """Return one plane, (H, W) or (H, W, C), reading nothing else of a lazy array."""
-        at = dict(zip(self.steps, index, strict=True))
+    def read(
+        self, array: Any, index: tuple[int, ...], window: tuple[slice, slice] | None = None
+    ) -> NDArray[Any]:
+        """Return one plane, (H, W) or (H, W, C), reading nothing else of a lazy array.
+
+        Of the plane only `window`, its rows and columns, if that is given.
+        """
+        at: dict[int, int | slice] = dict(zip(self.steps, index, strict=True))
+        if window is not None:
+            at |= {self.axes.index("Y"): window[0], self.axes.index("X"): window[1]}
         plane: NDArray[Any] = np.asarray(
             array[tuple(at.get(n, slice(None)) for n in range(len(self.axes)))]
         )
@@ -297,6 +313,33 @@ class Display:
         assert not isinstance(self.gamma, tuple)
         return to_rgb(plane, contrast_limits=limits, gamma=self.gamma, percentiles=self.percentiles)
 
+    def settled(self, sample: NDArray[Any]) -> Display:
+        """Return the display that shows every part of a plane as this one shows the whole.
+
+        Parameters
+        ----------
+        sample
+            (h, w) or (h, w, C): every `sample_step`-th pixel of the plane, each way.
+        """
+        if sample.ndim == 3 and (self._each or sample.shape[2] in (1, 2)):
+            given = self.contrast_limits
+            pairs = list(given or ()) if self._each else [given] * sample.shape[2]
+            found = tuple(
+                pair or _percentiles_of(sample[..., n], self.percentiles)
+                for n, pair in enumerate(pairs)
+            )
+            return replace(self, contrast_limits=found)
+        if self.contrast_limits is not None:
+            return self
+        if sample.ndim == 3:
+            sample = sample[..., :3]
+            if sample.dtype == np.uint8 and self.gamma == 1:
+                return self  # taken as it is
+            low, high = _percentiles_of(sample, (0, 100))
+            if sample.dtype.kind == "f" and low >= 0 and high <= 1:
+                return replace(self, contrast_limits=(0.0, 1.0))
+        return replace(self, contrast_limits=_percentiles_of(sample, self.percentiles))
+
     @property
     def _each(self) -> bool:
         """Whether each channel has limits, or None, of its own."""
@@ -331,16 +374,22 @@ def level_for(axes: PlaneAxes, levels: Sequence[Any], longest: int) -> Any | Non
     return min(fitting, key=lambda level: max(level.shape[n] for n in inside), default=None)
 
 
+def check_numbers(dtype: Any) -> None:
+    """Refuse what are no real numbers."""
+    kind = np.dtype(dtype).kind
+    fail_if(
+        kind not in "biuf",
+        "a plane of real numbers",
+        f"dtype {dtype}",
+        "pass its magnitude, np.abs(plane)" if kind == "c" else "convert it to numbers",
+        TypeError,
+    )
+
+
 def _checked(data: Any) -> NDArray[Any]:
     """Return the plane as an array, or say what is wrong with it."""
     plane: NDArray[Any] = np.asarray(data)
-    fail_if(
-        plane.dtype.kind not in "biuf",
-        "a plane of real numbers",
-        f"dtype {plane.dtype}",
-        "pass its magnitude, np.abs(plane)" if plane.dtype.kind == "c" else "convert it to numbers",
-        TypeError,
-    )
+    check_numbers(plane.dtype)
     fail_if(
         plane.ndim not in (2, 3) or (plane.ndim == 3 and plane.shape[2] not in (3, 4)),
         "a plane of shape (H, W), or (H, W, 3) or (H, W, 4) in colour",

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.planes import Display, PlaneAxes
-from napari_fastsam.selection import Selection, check_confidence
+from napari_fastsam.selection import DEFAULT_CONFIDENCE, Selection, check_confidence
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
+    from collections.abc import Hashable, Iterator, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastsam.closer import Window
     from napari_fastsam.instances import Instances
+    from napari_fastsam.painting import Painting
     from napari_fastsam.prompts import Prompts
 
 Index = tuple[int, ...]
@@ -102,6 +103,11 @@ class Request:
         assert self.axes is not None
         return self.axes
 
+    @property
+    def least_score(self) -> float:
+        """The score below which *everything* leaves candidates out."""
+        return DEFAULT_CONFIDENCE if self.confidence is None else self.confidence
+
     def planes(self) -> list[Index]:
         """Return the planes that will be looked at, in order."""
         wanted = list(self.layout.indices() if self.indices is None else self.indices)
@@ -167,3 +173,47 @@ class PlaneResult:
     scores: Mapping[int, float]
     windows: tuple[Window, ...] = ()
     numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaneRegions:
+    """What became of one plane, whose labels are never in memory as a whole.
+
+    Parameters
+    ----------
+    index, selection, scores, windows, numbers
+        As those of a `PlaneResult`.
+    candidates
+        What the network found on it. For *everything* without a cache, of a plane seen in tiles
+        only what scores high enough to be labelled.
+    painting
+        What paints the plane's own labels.
+    relabelled
+        The label that stands for each label of the plane; the first, of the background, is 0.
+    """
+
+    index: Index
+    candidates: Instances
+    selection: Selection | None
+    scores: Mapping[int, float]
+    windows: tuple[Window, ...]
+    numbers: tuple[int, ...]
+    painting: Painting
+    relabelled: NDArray[np.uint32]
+
+    def labels(self, window: tuple[int, int, int, int]) -> NDArray[np.uint32]:
+        """Return the labels, uint32, in ``(min_row, min_col, max_row, max_col)`` of the plane."""
+        return self.relabelled[self.painting.labels(window)]
+
+    def regions(
+        self, side: int | tuple[int, int] = 1024
+    ) -> Iterator[tuple[tuple[slice, slice], NDArray[np.uint32]]]:
+        """Yield the rows and columns of each region, row by row, and the labels there, uint32.
+
+        Parameters
+        ----------
+        side
+            Height and width of the regions in pixels; take the chunks of what they are written to.
+        """
+        for window, labels in self.painting.regions(side):
+            yield window.slices, self.relabelled[labels]

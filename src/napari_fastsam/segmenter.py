@@ -7,7 +7,8 @@ one to build, where, and how, and is the only thing about a model that crosses a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.instances import Instances
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 CANDIDATE_CONFIDENCE = 0.05
 """Candidates are found and cached at this score; the user's confidence filters them later."""
+
+Tile = int | Literal["auto", "off"]
+"""The side of a tile in pixels; chosen from image and objects; or no tiles."""
+
+LEAST_TILE = 32
+"""No tile is shorter than this many pixels: it would show nothing around an object."""
 
 
 @runtime_checkable
@@ -100,7 +107,16 @@ class ModelSpec:
     confidence
         The lowest score a candidate may have. Low on purpose: filtering later is free and exact.
     max_candidates
-        At most this many candidates of a plane, the best first.
+        At most this many candidates of a plane, or of a tile of it, the best first.
+    tile
+        How `run` has large planes seen: ``"auto"`` in tiles where objects are small beside the
+        plane, see `napari_fastsam.scales`; ``"off"`` in one look; or the side of the tiles in
+        pixels, 32 or more.
+
+    Raises
+    ------
+    ValueError
+        If `tile` is none of these.
     """
 
     model: str = "starter"
@@ -109,3 +125,18 @@ class ModelSpec:
     iou: float = 0.7
     confidence: float = CANDIDATE_CONFIDENCE
     max_candidates: int = 1000
+    tile: Tile = "auto"
+
+    def __post_init__(self) -> None:
+        check_tile(self.tile)
+
+
+def check_tile(tile: object) -> None:
+    """Refuse what is no `Tile`."""
+    side = isinstance(tile, Integral) and not isinstance(tile, bool) and int(tile) >= LEAST_TILE
+    fail_if(
+        not side and tile not in ("auto", "off"),
+        f'"auto", "off" or a number of pixels from {LEAST_TILE} on as the tile',
+        f"{tile!r}",
+        'pass tile="auto", or the side of the tiles, as 1024',
+    )

@@ -1,30 +1,93 @@
 """How a plane larger than the network sees is looked at: tile by tile, and once as a whole.
 
-Tiles overlap, and what they find is put together by the masks, see `napari_fastsam._seams`. The
+Tiles overlap, and what they find is put together by the masks, see `napari_fastsam._merging`. The
 look at the whole, at low resolution, adds the objects that are too large for a tile.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from napari_fastsam._checks import fail_if
-from napari_fastsam._seams import Look, Window, merge
+from napari_fastsam._merging import Merger
+from napari_fastsam._resampling import enlarged, shrunk
+from napari_fastsam._seams import Window
 from napari_fastsam.instances import Instances
+from napari_fastsam.segmenter import ScaledSegmenter, find
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Callable, Hashable
 
     from numpy.typing import NDArray
 
     from napari_fastsam.segmenter import Segmenter
 
+MASK_LENGTH = 4096
+"""Pixels of the longer side at which the look at a larger plane makes its masks at most."""
+
+_LARGE_PIXELS = 1 << 26  # what all objects of the look at the whole may take, or half of the plane
+
+
+class Shown(Protocol):
+    """A plane as the network sees it: an (H, W, 3) uint8 array, or what is read like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, 3)."""
+        ...
+
+    def __getitem__(self, window: tuple[slice, slice], /) -> NDArray[np.uint8]:
+        """Return a part of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiling:
+    """How a plane is cut into tiles.
+
+    Parameters
+    ----------
+    size
+        Length of a tile's side in pixels.
+    overlap
+        How far in pixels neighbouring tiles overlap at least, from 2 to half of `size`.
+    whole
+        Look at the whole plane once more, shrunk, for objects longer than half a tile.
+
+    Raises
+    ------
+    ValueError
+        If `size` or `overlap` is out of its range.
+    """
+
+    size: int
+    overlap: int
+    whole: bool = True
+
+    def __post_init__(self) -> None:
+        fail_if(
+            not 2 <= self.overlap <= self.size // 2,
+            "tiles of 4 pixels or more that overlap by at least 2 and at most half of their size",
+            f"size={self.size}, overlap={self.overlap}",
+            "choose the overlap a little larger than most objects, and tiles of several times that",
+        )
+
+    @classmethod
+    def of(cls, size: int) -> Tiling:
+        """Return tiles of `size` pixels that overlap by an eighth of it."""
+        return cls(size=int(size), overlap=max(int(size) // 8, 2))
+
+    def windows(self, shape: tuple[int, int]) -> list[Window]:
+        """Return the tiles of a plane of `shape` (H, W), row by row."""
+        return windows(shape, self.size, self.overlap)
+
 
 class Tiled:
-    """A `Segmenter` for planes larger than the network sees.
+    """A `Segmenter` that always looks at large planes in tiles of one size.
 
     Parameters
     ----------
@@ -45,9 +108,10 @@ class Tiled:
 
     Notes
     -----
-    A tile shows fewer objects at a larger scale than the plane would: the default size is wrong
-    where the objects are large, as then every tile sees only pieces. An object found in the look at
-    the whole alone has an outline as coarse as that look.
+    `run` and all that is built on it choose tiles by themselves, as ``ModelSpec(tile="auto")``
+    says, and read them one by one; this is for arrays in memory and segmenters of your own. A tile
+    shows fewer objects at a larger scale than the plane would: the default size is wrong where the
+    objects are large, as then every tile sees only pieces.
 
     Examples
     --------
@@ -59,22 +123,18 @@ class Tiled:
     def __init__(
         self, segmenter: Segmenter, *, size: int = 1024, overlap: int = 128, whole: bool = True
     ) -> None:
-        fail_if(
-            not 2 <= overlap <= size // 2,
-            "tiles of 4 pixels or more that overlap by at least 2 and at most half of their size",
-            f"size={size}, overlap={overlap}",
-            "choose the overlap a little larger than most objects, and tiles of several times that",
-        )
+        self.tiling = Tiling(size=int(size), overlap=int(overlap), whole=bool(whole))
         self.segmenter = segmenter
-        self.size = int(size)
-        self.overlap = int(overlap)
-        self.whole = bool(whole)
+
+    @property
+    def size(self) -> int:
+        """Length of a tile's side in pixels."""
+        return self.tiling.size
 
     @property
     def spec(self) -> Hashable:
         """What identifies the candidates: the segmenter's own spec and the tiling."""
-        inner = getattr(self.segmenter, "spec", self.segmenter)
-        return (inner, self.size, self.overlap, self.whole)
+        return (getattr(self.segmenter, "spec", self.segmenter), self.tiling)
 
     def segment(self, image: NDArray[Any]) -> Instances:
         """Return the candidates of an image of shape (H, W, 3), uint8, RGB, the best first.
@@ -90,26 +150,90 @@ class Tiled:
             f"shape {image.shape}, dtype {image.dtype}",
             "convert the plane as a whole with napari_fastsam.to_rgb, so that tiles look alike",
         )
-        if max(image.shape[:2]) <= self.size:
-            return self.segmenter.segment(image)
-        return merge(list(self.looks(image)), image.shape[:2])
-
-    def looks(self, image: NDArray[np.uint8]) -> Iterator[Look]:
-        """Yield what is found in each tile, and in the whole, in coordinates of the plane."""
         shape = (image.shape[0], image.shape[1])
-        for window in windows(shape, self.size, self.overlap):
-            tile = image[window.top : window.bottom, window.left : window.right]
-            found = self.segmenter.segment(np.ascontiguousarray(tile))
-            yield Look(window, found.shift((window.top, window.left), shape))
-        if self.whole:
-            factor = -(-max(shape) // self.size)
-            found = self.segmenter.segment(shrunk(image, factor))
-            sides = (found.bboxes[:, 2:] - found.bboxes[:, :2]).max(1) * factor
-            yield Look(
-                Window(0, 0, *shape),
-                enlarged(found[sides > self.size // 2], factor, shape),
-                coarse=True,
-            )
+        if max(shape) <= self.size:
+            return find(self.segmenter, image)
+        large = Instances.empty(shape)
+        if self.tiling.whole:
+            small = shrunk(image, -(-max(shape) // self.size))
+            large = too_large(coarse_look(self.segmenter, small, shape), self.tiling, shape)
+        found = look_in_tiles(self.segmenter, image, self.tiling, large)
+        assert found is not None  # as nobody could cancel
+        return found
+
+
+def coarse_look(
+    segmenter: Segmenter, small: NDArray[np.uint8], shape: tuple[int, int]
+) -> Instances:
+    """Return what is found in a small picture of a plane of `shape` (H, W).
+
+    On a plane of `shape` where the segmenter can make masks for that, and on a smaller one,
+    `MASK_LENGTH` long at most, where that would take too much memory.
+    """
+    if not isinstance(segmenter, ScaledSegmenter) or not segmenter.image_size:
+        return find(segmenter, small)
+    factor = -(-max(shape) // MASK_LENGTH)
+    masks = tuple(-(-side // factor) for side in shape)
+    return find(segmenter, small, shape=(masks[0], masks[1]))
+
+
+def too_large(found: Instances, tiling: Tiling, shape: tuple[int, int]) -> Instances:
+    """Return the objects of a coarse look that are longer than half a tile, on the whole plane.
+
+    The best of them where all would take too much memory.
+    """
+    ratio = max(shape) / max(found.shape)
+    sides = (found.bboxes[:, 2:] - found.bboxes[:, :2]).astype(np.int64)
+    rows = np.flatnonzero(sides.max(1, initial=0) * ratio > tiling.size // 2)
+    rows = rows[np.argsort(-found.scores[rows], kind="stable")]
+    pixels = np.cumsum(sides[rows].prod(1) * ratio**2)
+    affordable = max(_LARGE_PIXELS, shape[0] * shape[1] // 2)
+    return enlarged(found[rows[pixels <= affordable]], shape)
+
+
+def look_in_tiles(
+    segmenter: Segmenter,
+    image: Shown,
+    tiling: Tiling,
+    large: Instances,
+    *,
+    confidence: float = 0.0,
+    cancelled: Callable[[], bool] = lambda: False,
+    looked: Callable[[int, int], None] = lambda done, total: None,
+) -> Instances | None:
+    """Return the objects of a plane, the best first; None if that was cancelled.
+
+    Parameters
+    ----------
+    segmenter
+        What looks at each tile.
+    image
+        The plane, read tile by tile.
+    tiling
+        Where the tiles are.
+    large
+        Objects that are too large for them, see `too_large`.
+    confidence
+        What scores below this is left out once it is whole.
+    cancelled
+        Asked before each tile.
+    looked
+        Called after each tile with how many are done, and their total.
+    """
+    shape = (image.shape[0], image.shape[1])
+    tiles = tiling.windows(shape)
+    merger = Merger(tiles, large, confidence=confidence)
+    top = tiles[0].top
+    for done, tile in enumerate(tiles, 1):
+        if cancelled():
+            return None
+        if tile.top != top:
+            top = tile.top
+            merger.settle(top)
+        found = find(segmenter, np.ascontiguousarray(image[tile.slices]))
+        merger.add(tile, found.shift((tile.top, tile.left), shape))
+        looked(done, len(tiles))
+    return merger.finish()
 
 
 def windows(shape: tuple[int, int], size: int, overlap: int) -> list[Window]:
@@ -123,33 +247,6 @@ def windows(shape: tuple[int, int], size: int, overlap: int) -> list[Window]:
     rows, cols = (_starts(length, size, overlap) for length in shape)
     height, width = (min(length, size) for length in shape)
     return [Window(row, col, row + height, col + width) for row, col in product(rows, cols)]
-
-
-def shrunk(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Return an (H, W, C) image made of the means of its blocks of `factor` x `factor` pixels.
-
-    Row of blocks by row of blocks, so the memory is that of the result.
-    """
-    height, width = image.shape[:2]
-    cols = np.arange(0, width, factor)
-    widths = np.diff(np.append(cols, width))[:, None]
-    small = np.empty((-(-height // factor), len(cols), image.shape[2]), np.uint8)
-    for n, line in enumerate(small):
-        strip = image[n * factor : (n + 1) * factor]
-        sums = np.add.reduceat(strip.sum(0, dtype=np.uint32), cols, axis=0)
-        line[:] = (sums / (widths * len(strip)) + 0.5).astype(np.uint8)
-    return small
-
-
-def enlarged(found: Instances, factor: int, shape: tuple[int, int]) -> Instances:
-    """Return objects of a shrunk plane on the plane of `shape` (H, W): each pixel is a block."""
-    bboxes = np.minimum(found.bboxes * factor, np.tile(shape, 2))
-    sizes = bboxes[:, 2:] - bboxes[:, :2]
-    masks = [
-        found.mask(n).repeat(factor, 0)[:height].repeat(factor, 1)[:, :width]
-        for n, (height, width) in enumerate(sizes)
-    ]
-    return Instances.from_masks(shape, masks, bboxes, found.scores)
 
 
 def _starts(length: int, size: int, overlap: int) -> list[int]:

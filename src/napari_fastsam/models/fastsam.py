@@ -26,6 +26,8 @@ from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastsam.segmenter import Tile
+
 SNAP_DISTANCE = 20
 """A box side this close to the border, in network pixels, lies on it."""
 DEFAULT_IMAGE_SIZE = 1024
@@ -55,6 +57,9 @@ class FastSAM:
         Two boxes that overlap more than this (IoU) are one candidate; the better one stays.
     max_candidates
         At most this many candidates, the best first.
+    tile
+        How `run` and `segment_stack` have large planes seen, see `ModelSpec`; `segment` itself
+        looks once, whatever the size.
 
     Raises
     ------
@@ -88,6 +93,7 @@ class FastSAM:
         confidence: float = CANDIDATE_CONFIDENCE,
         iou: float = 0.7,
         max_candidates: int = 1000,
+        tile: Tile = "auto",
     ) -> None:
         fail_if(
             runtime not in RUNTIMES,
@@ -107,6 +113,7 @@ class FastSAM:
             iou=iou,
             confidence=confidence,
             max_candidates=max_candidates,
+            tile=tile,
         )
 
     @classmethod
@@ -119,6 +126,7 @@ class FastSAM:
             iou=spec.iou,
             confidence=spec.confidence,
             max_candidates=spec.max_candidates,
+            tile=spec.tile,
         )
 
     def __repr__(self) -> str:

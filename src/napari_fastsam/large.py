@@ -1,0 +1,155 @@
+"""How a plane is seen first: at once, or in tiles where it is large; and how parts of it are shown.
+
+A plane that is not much longer than the network sees is read as a whole. Of a larger one only a
+small picture and the tiles are ever in memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_fastsam.closer import Seen, first_look, reach
+from napari_fastsam.instances import Instances
+from napari_fastsam.pictures import Picture
+from napari_fastsam.planes import level_for
+from napari_fastsam.scales import LARGE, choose_tiling
+from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, find
+from napari_fastsam.tiling import Tiled, Tiling, coarse_look, look_in_tiles, too_large
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fastsam.requests import Index, Request
+    from napari_fastsam.segmenter import Segmenter, Tile
+    from napari_fastsam.tiling import Shown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Network:
+    """What looks, at which size it sees an image if it can say, and which tiles are asked for."""
+
+    segmenter: Segmenter
+    image_size: int | None
+    tile: Tile | Tiling
+
+    @classmethod
+    def of(cls, model: Segmenter) -> _Network:
+        """Return what a model asks for."""
+        if isinstance(model, Tiled):
+            return cls(model.segmenter, None, model.tiling)
+        spec = getattr(model, "spec", None)
+        tile = spec.tile if isinstance(spec, ModelSpec) else "off"
+        return cls(model, model.image_size if isinstance(model, ScaledSegmenter) else None, tile)
+
+    def in_parts(self, longest: int) -> bool:
+        """Whether a plane of that length is never read as a whole."""
+        if isinstance(self.tile, str):
+            return self.image_size is not None and longest > LARGE * self.image_size
+        return longest > (self.tile.size if isinstance(self.tile, Tiling) else self.tile)
+
+
+def look(
+    request: Request,
+    index: Index,
+    model: Segmenter,
+    image: Callable[[], Shown],
+    *,
+    confidence: float = 0.0,
+    cancelled: Callable[[], bool] = lambda: False,
+    looked: Callable[[int, int], None] = lambda done, total: None,
+) -> Seen | None:
+    """Return what the network finds on a plane, None if that was cancelled.
+
+    Parameters
+    ----------
+    request
+        Of the plane and how it is shown.
+    index
+        Its position on the stepped axes.
+    model
+        What looks.
+    image
+        Returns the plane as `shown` does, when it is called.
+    confidence
+        Of a plane seen in tiles, what scores below this is left out.
+    cancelled
+        Asked before each look at a part of a large plane.
+    looked
+        Called after each tile with how many of the plane are done, and their total.
+    """
+    network, shape = _Network.of(model), request.layout.plane_shape
+    if not network.in_parts(max(shape)):
+        return _at_once(request, index, network, image)
+    if cancelled():
+        return None
+    plane = image()
+    assert isinstance(plane, Picture)
+    whole = plane.like or plane
+    tiling = network.tile
+    if isinstance(tiling, int):
+        tiling = Tiling.of(tiling)
+    size = network.image_size or (tiling.size if isinstance(tiling, Tiling) else max(shape))
+    small = whole.overview(max(max(whole.shape) // size, 1))
+    if tiling == "off":
+        candidates = find(network.segmenter, small, shape=shape)
+        return Seen(candidates, reach(network.segmenter, shape))
+    coarse = coarse_look(network.segmenter, small, shape)
+    if tiling == "auto":
+        assert network.image_size is not None
+        chosen = choose_tiling(
+            network.segmenter, plane, small, coarse, network.image_size, cancelled=cancelled
+        )
+        if cancelled():
+            return None
+        if chosen is None:
+            if coarse.shape != shape:
+                coarse = find(network.segmenter, small, shape=shape)
+            return Seen(coarse, reach(network.segmenter, shape))
+        tiling = chosen
+    assert isinstance(tiling, Tiling)
+    large = too_large(coarse, tiling, shape) if tiling.whole else Instances.empty(shape)
+    found = look_in_tiles(
+        network.segmenter,
+        plane,
+        tiling,
+        large,
+        confidence=confidence,
+        cancelled=cancelled,
+        looked=looked,
+    )
+    if found is None:
+        return None
+    return Seen(found, reach(network.segmenter, shape, at_once=tiling.size))
+
+
+def shown(request: Request, index: Index, model: Segmenter) -> Shown:
+    """Return a plane as the network sees it, as a whole or, if it is large, to be read in parts."""
+    network = _Network.of(model)
+    if not network.in_parts(max(request.layout.plane_shape)):
+        return request.display(request.layout.read(request.data, index))
+    like = _whole(request, index, network)
+    return Picture(request.data, request.layout, index, request.display, like=like)
+
+
+def _at_once(request: Request, index: Index, network: _Network, image: Callable[[], Any]) -> Seen:
+    """Return what one look at a plane finds, at the resolution that the network sees, if it can."""
+    axes = request.layout
+    if request.levels and network.image_size:
+        level = level_for(axes, request.levels, network.image_size)
+        if level is not None:
+            at_level = replace(axes, shape=tuple(level.shape))
+            picture = request.display(at_level.read(level, index))
+            candidates = find(network.segmenter, picture, shape=axes.plane_shape)
+            return Seen(candidates, reach(network.segmenter, axes.plane_shape))
+    return first_look(network.segmenter, image())
+
+
+def _whole(request: Request, index: Index, network: _Network) -> Picture | None:
+    """Return the level of a pyramid that is large enough for a look at the whole, if there is."""
+    axes = request.layout
+    level = level_for(axes, request.levels, network.image_size or max(axes.plane_shape))
+    if level is None:
+        return None
+    at_level = replace(axes, shape=tuple(level.shape))
+    return Picture(level, at_level, index, request.display)
