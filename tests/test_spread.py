@@ -84,3 +84,62 @@ def test_changes_after_a_run_are_replayed_and_scripted(work, stack, blobs):
     again = fs.replay(fs.provenance(work), stack, model=blobs)
     np.testing.assert_array_equal(again, work.labels)
     assert "work.remove([1], plane=(2,))" in as_script(fs.provenance(work))
+
+
+@pytest.fixture
+def other(stack, blobs):
+    """Return the object at the right, as it was found on any of the planes."""
+    candidates = blobs.segment(np.stack([stack[0]] * 3, -1))
+    return candidates[[int(np.flatnonzero(candidates.contains([AT_RIGHT])[0])[0])]]
+
+
+def test_a_label_goes_on_to_other_planes_and_each_is_changed_alone(stack, blobs, other):
+    work = Labelling.of(stack, blobs, axes="ZYX")
+    work.take(Prompts(points=[AT_RIGHT]), plane=1)
+    with work.together():
+        assert work.extend(1, other, plane=0).state == "new"
+        assert work.extend(1, other, plane=2).state == "new"
+    assert shown(work) == [(0, 1)] * 3
+    work.take(Prompts(points=[AT_LEFT]), plane=2, labels=[1])
+    assert shown(work) == [(0, 1), (0, 1), (1, 0)]
+    work.remove(1, plane=0)
+    assert shown(work) == [(0, 0), (0, 1), (1, 0)]
+    again = fs.replay(fs.provenance(work), stack, model=blobs)
+    np.testing.assert_array_equal(again, work.labels)
+    for expected in ([(0, 1), (0, 1), (1, 0)], [(0, 1)] * 3, [(0, 0), (0, 1), (0, 0)]):
+        work.undo()
+        assert shown(work) == expected
+
+
+def test_where_others_are_a_label_does_not_go_on(stack, blobs, other):
+    work = Labelling.of(stack, blobs, axes="ZYX")
+    work.take(Prompts(points=[AT_RIGHT]), plane=0)
+    work.take(Prompts(points=[AT_RIGHT]), plane=1)
+    assert work.extend(1, other, plane=1).state == "taken"
+    assert shown(work) == [(0, 1), (0, 2), (0, 0)]
+    assert work.extend(1, other, plane=1, existing="overwrite").state == "new"
+    assert shown(work) == [(0, 1), (0, 1), (0, 0)]
+
+
+def test_a_label_that_is_spread_is_taken_on_another_plane_besides(stack, blobs):
+    work = Labelling.of(stack, blobs, axes="ZYX")
+    work.take(Prompts(points=[AT_RIGHT]), plane=0)
+    with work.together():
+        work.spread(1)
+        work.take(Prompts(points=[AT_LEFT]), plane=1, labels=[1])
+    assert shown(work) == [(0, 1), (1, 0), (0, 0)]
+    again = fs.replay(fs.provenance(work), stack, model=blobs)
+    np.testing.assert_array_equal(again, work.labels)
+
+
+def test_what_goes_on_is_in_the_script(stack, blobs, other, monkeypatch):
+    work = Labelling.of(stack, blobs, axes="ZYX")
+    work.take(Prompts(points=[AT_RIGHT]), plane=1)
+    with work.together():
+        work.spread(1)
+        work.extend(1, other, plane=0)
+    script = as_script(fs.provenance(work))
+    again = Labelling.of(stack, blobs, axes="ZYX")
+    calls = script[script.index("work.take") : script.index("tifffile.imwrite")]
+    exec(calls, {"work": again, "fs": fs})
+    np.testing.assert_array_equal(again.labels, work.labels)

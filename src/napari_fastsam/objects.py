@@ -12,18 +12,18 @@ import numpy as np
 
 from napari_fastsam.canvas import position
 from napari_fastsam.history import Taken
-from napari_fastsam.placing import Existing, fit, paint, pull_out, take_out
+from napari_fastsam.instances import Instances
+from napari_fastsam.placing import Existing, check_existing, fit, paint, pull_out, take_out
 from napari_fastsam.plans import Planning
-from napari_fastsam.records import plain
+from napari_fastsam.records import instance_from_json, instance_to_json, plain
 from napari_fastsam.runs import window_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_fastsam.history import Place, Step
-    from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
 
 State = Literal["new", "changed", "same", "taken", "none"]
@@ -76,6 +76,49 @@ class Objects(Planning):
                     _, record = self._put(index, [(label, None) for label in those], "keep")
                 if record is not None:
                     record |= plain(do="remove", labels=those)
+
+    def spread(self, label: int) -> None:
+        """Let a label have an object on each plane: taking one leaves those on other planes."""
+        with self.together() as step:
+            self._record(step, plain(do="spread", label=label))
+            self._spread.add(label)
+
+    def extend(
+        self,
+        label: int,
+        found: Instances | Mapping[str, Any],
+        *,
+        plane: Index | int = (),
+        existing: Existing = "keep",
+    ) -> Outcome:
+        """Give a label an object on a further plane, as one step; the others stay.
+
+        Parameters
+        ----------
+        label
+            The label. What it was given on this plane before is left for the new object.
+        found
+            One object, or one as plain numbers: bbox, shape and runs, as records have it.
+        plane
+            Its position on the stepped axes.
+        existing
+            Whether objects that are there stay on top (``"keep"``) or not.
+
+        Returns
+        -------
+        What came of it: ``"taken"`` if less than half of its place is free.
+        """
+        check_existing(existing)
+        plane = position(self.canvas.axes, plane)
+        if not isinstance(found, Instances):
+            found = instance_from_json(found, self.canvas.plane_shape)
+        with self.together():
+            self._spread.add(label)
+            (outcome,), record = self._put(plane, [(label, found)], existing)
+            if record is not None:
+                record |= plain(do="extend", label=label, existing=existing)
+                record |= instance_to_json(found)
+        return outcome
 
     def give_back(self, label: int, *, plane: Index | int = ()) -> bool:
         """Take every pixel of a label off a plane, as one step; False if there is none.

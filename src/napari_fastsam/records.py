@@ -83,6 +83,18 @@ def prompts_from_json(plain: Mapping[str, Any]) -> Prompts:
     return Prompts(**values)
 
 
+def instance_to_json(one: Instances) -> dict[str, Any]:
+    """Return a single object as JSON knows it: its box, and the runs of its mask."""
+    mask = Runs.of(one.mask(0).astype(np.uint8))
+    return {"bbox": one.bboxes[0].tolist(), **mask.to_json()}
+
+
+def instance_from_json(plain: Mapping[str, Any], shape: tuple[int, int]) -> Instances:
+    """Return what `instance_to_json` wrote, on a plane (H, W)."""
+    mask = Runs.from_json(plain).array().astype(bool)
+    return Instances.from_masks(shape, [mask], [plain["bbox"]])
+
+
 def cleanup_from_json(plain: Mapping[str, Any] | None) -> Cleanup:
     """Return the steps; none of them for nothing."""
     return Cleanup(**(plain or {}))

@@ -137,6 +137,10 @@ def _follow(work: Labelling, record: Mapping[str, Any], turn: Any) -> None:
             )
         case "remove":
             work.remove(record["labels"], plane=plane)
+        case "spread":
+            work.spread(record["label"])
+        case "extend":
+            work.extend(record["label"], record, plane=plane, existing=existing)
         case "give back":
             work.give_back(record["label"], plane=plane)
         case "everything":

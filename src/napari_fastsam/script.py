@@ -212,6 +212,16 @@ class _Writer:
         """Write that objects were taken away."""
         self._call("remove", text(step["labels"]), **self._where(step))
 
+    def _spread(self, step: Mapping[str, Any]) -> None:
+        """Write that a label has objects on several planes."""
+        self._call("spread", text(step["label"]))
+
+    def _extend(self, step: Mapping[str, Any]) -> None:
+        """Write that an object went on to another plane."""
+        found = {name: step[name] for name in ("bbox", "shape", "runs")}
+        self._next = max(self._next, step["label"] + 1)
+        self._call("extend", text(step["label"]), repr(found), **self._where(step), **_how(step))
+
     def _give_back(self, step: Mapping[str, Any]) -> None:
         """Write that a label was given back."""
         self._call("give_back", text(step["label"]), **self._where(step))

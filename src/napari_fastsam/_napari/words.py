@@ -312,6 +312,7 @@ _DONE = {
     "clean": "cleanup",
     "paint": "painting",
     "run": "all planes",
+    "extend": "following",
     "together": "prompts",
 }
 
