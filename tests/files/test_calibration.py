@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from omezarr import ome_zarr, scale, translation
 
 from napari_fastsam.files.calibration import Calibration, unit_name
 from napari_fastsam.files.readers import read_image
@@ -69,33 +70,6 @@ def test_an_axis_that_the_user_names_otherwise_measures_nothing_known(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", STACK, imagej=True, resolution=(4, 2), metadata=metadata)
     found = read_image(tmp_path / "a.tif", "TYX").calibration
     assert (found.scale, found.units) == ((1, 0.5, 0.25), (None, "micrometer", "micrometer"))
-
-
-def ome_zarr(path, version, datasets, axes, **more):
-    """Save an OME-Zarr with a level of zeros for each (scale, translation)."""
-    group = zarr.create_group(path, zarr_format=2 if version == "0.4" else 3)
-    listed = []
-    for n, steps in enumerate(datasets):
-        shape = [max(1, size >> n) if name in "yx" else size for name, size in axes]
-        group.create_array(str(n), shape=shape, dtype="uint16")
-        listed.append({"path": str(n), "coordinateTransformations": steps})
-    types = {"t": "time", "c": "channel"}
-    named = [{"name": name, "type": types.get(name, "space")} for name, _ in axes]
-    for axis, unit in zip(named, more.pop("units"), strict=True):
-        axis.update({"unit": unit} if unit else {})
-    image = {"axes": named, "datasets": listed, **more.pop("image", {})}
-    ome = {"multiscales": [{"name": "image", **image}], **more}
-    if version == "0.4":
-        ome["multiscales"][0]["version"] = "0.4"
-    group.attrs.update(ome if version == "0.4" else {"ome": {"version": "0.5", **ome}})
-
-
-def scale(*values):
-    return {"type": "scale", "scale": list(values)}
-
-
-def translation(*values):
-    return {"type": "translation", "translation": list(values)}
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.files.endings import ending_of
 from napari_fastsam.files.readers import ENDINGS, is_zarr
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-_SEVERAL_PARTS = (".ome.tif", ".ome.tiff", ".ome.zarr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,7 @@ def find_images(patterns: Iterable[str]) -> list[Input]:
 
 def stem(path: Path) -> str:
     """Return a file's name without its ending, ``.ome.tif`` as a whole."""
-    endings = (*_SEVERAL_PARTS, path.suffix.lower())
-    ending = next(ending for ending in endings if path.name.lower().endswith(ending))
-    return path.name[: len(path.name) - len(ending)] or path.name
+    return path.name[: len(path.name) - len(ending_of(path))] or path.name
 
 
 def _images_of(matches: list[Path]) -> list[Path]:

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam._files import whole
 from napari_fastsam.files.calibration import Calibration
-from napari_fastsam.files.outputs import whole
-from napari_fastsam.files.tiff_writer import write_tiff
+from napari_fastsam.files.chunks import CHUNK, copy, new_array
+from napari_fastsam.files.endings import OME_TIFF, OME_ZARR, ending_of
+from napari_fastsam.files.ome_zarr_writer import add_labels, write_ome_zarr
+from napari_fastsam.files.tiff_writer import write_ome_tiff, write_tiff
+from napari_fastsam.files.zarrs import image_of_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from napari_fastsam.files.readers import Image
     from napari_fastsam.pipeline import PlaneResult
     from napari_fastsam.planes import PlaneAxes
-
-CHUNK = 1024
-"""Pixels along Y and X of a chunk."""
 
 
 def write_labels(
@@ -33,6 +34,7 @@ def write_labels(
     image: Image,
     *,
     provenance: Mapping[str, Any],
+    objects: Iterable[Mapping[str, Any]] = (),
     overwrite: bool = False,
 ) -> None:
     """Write the labels of an image to a file, which appears whole or not at all.
@@ -40,7 +42,8 @@ def write_labels(
     Parameters
     ----------
     path
-        Ends in ``.tif``, ``.npy`` or ``.zarr``.
+        Ends in ``.tif``, ``.ome.tif``, ``.npy``, ``.zarr`` or ``.ome.zarr``, or is
+        ``IMAGE/labels/NAME`` in the OME-Zarr that is the image.
     labels
         Indexed like an array (NumPy, zarr), integers, the shape of the image without channels. At
         most a plane of them is in memory at any time.
@@ -48,13 +51,17 @@ def write_labels(
         What was segmented: its axes and calibration are carried over.
     provenance
         What the file shall tell about how it came to be: TIFF's description, zarr's attributes.
+    objects
+        For OME-Zarr, which keeps them with the labels: a row for each object, its ``label`` among
+        the values. Labels that mean different objects on different planes have no such row.
     overwrite
-        Whether an existing file may be replaced.
+        Whether an existing file, or labels of that name, may be replaced.
 
     Raises
     ------
     ValueError
-        If the labels are not of the image's shape.
+        If the labels are not of the image's shape, the format cannot hold its axes, or they shall
+        go into the OME-Zarr of another image.
     FileExistsError
         If the file exists, unless `overwrite`.
     OSError
@@ -67,9 +74,15 @@ def write_labels(
         f"shape {shape}",
         "pass the labels of this image",
     )
-    calibration = image.calibration.on(image.label_axes)
+    if image_of_labels(path):
+        add_labels(path, labels, image, provenance=provenance, objects=objects, overwrite=overwrite)
+        return
     with whole(path, overwrite=overwrite) as partial:
-        _write(path, partial, labels, calibration, provenance)
+        if ending_of(path) == OME_ZARR:
+            write_ome_zarr(partial, labels, image, provenance=provenance, objects=objects)
+        else:
+            calibration = image.calibration.on(image.label_axes)
+            _write(path, partial, labels, calibration, provenance)
 
 
 @contextmanager
@@ -104,8 +117,12 @@ def _write(
     provenance: Mapping[str, Any],
 ) -> None:
     """Write labels to `partial` in the format that the ending of `path` names."""
-    writers = {".npy": _write_npy, ".zarr": _write_zarr}
-    write = writers.get(path.suffix.lower(), write_tiff)
+    writers = {
+        ".npy": _write_npy,
+        ".zarr": _write_zarr,
+        **dict.fromkeys(OME_TIFF, write_ome_tiff),
+    }
+    write = writers.get(ending_of(path), write_tiff)
     write(partial, labels, calibration, provenance)
 
 
@@ -126,32 +143,10 @@ def _write_zarr(
     path: Path, labels: Any, calibration: Calibration, provenance: Mapping[str, Any]
 ) -> None:
     """Write labels as a zarr array that names its axes, in chunks of one plane or less."""
-    import zarr
-
-    chunks = tuple(
+    letters = calibration.axes
+    chunks = [
         min(size, CHUNK) if letter in "YX" else 1
-        for size, letter in zip(labels.shape, calibration.axes, strict=True)
-    )
-    array = zarr.create_array(
-        path,
-        shape=labels.shape,
-        dtype="uint32",
-        chunks=chunks,
-        fill_value=0,
-        dimension_names=[letter.lower() for letter in calibration.axes],
-        attributes={**provenance, "calibration": calibration.as_json()},
-    )
-    copy(labels, array)
-
-
-def copy(labels: Any, target: Any) -> None:
-    """Copy labels into an empty zarr array, chunk by chunk; those without labels are left out."""
-    grid = [range(0, size, step) for size, step in zip(target.shape, target.chunks, strict=True)]
-    for n in np.ndindex(*map(len, grid)):
-        place = tuple(
-            slice(starts[at], starts[at] + step)
-            for starts, at, step in zip(grid, n, target.chunks, strict=True)
-        )
-        chunk = np.asarray(labels[place], np.uint32)
-        if chunk.any():
-            target[place] = chunk
+        for size, letter in zip(labels.shape, letters, strict=True)
+    ]
+    attributes = {**provenance, "calibration": calibration.as_json()}
+    copy(labels, new_array(path, labels.shape, chunks, letters.lower(), attributes=attributes))

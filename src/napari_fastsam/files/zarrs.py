@@ -84,10 +84,35 @@ def read_zarr(path: Path) -> Found:
     return Found(ZarrArray(path, names[0]))
 
 
+def group_of(path: Path) -> Path:
+    """Return the group of the image in a zarr: the first of those that a converter put into it."""
+    import zarr
+
+    node = zarr.open(path, mode="r")
+    if isinstance(node, zarr.Array) or _SEVERAL not in ome_of(dict(node.attrs)):
+        return path
+    return path / _series(path, node)[0]
+
+
+def image_of_labels(path: Path) -> Path | None:
+    """Return the zarr that a path lies in as labels, ``IMAGE/labels/NAME``, or None."""
+    image = path.parent.parent
+    return image if path.parent.name == "labels" and is_zarr(image) else None
+
+
 def _first_of_several(path: Path, node: Any) -> Found:
     """Return the first of the images that a converter of microscopes' files put into one group."""
-    names = sorted(name for name in node.group_keys() if name.isdigit())
-    fail_if(not names, f"an image in {path}", "none", "convert it again", ReadError)
+    names = _series(path, node)
     found = read_zarr(path / names[0])
-    warning = f"Of the {len(names)} images in {path} the first was read; name another as {path}/1."
+    warning = (
+        f"Of the {len(names)} images in {path} the first was read; "
+        f"name another, as {path / names[-1]}."
+    )
     return found if len(names) == 1 else replace(found, warning=warning)
+
+
+def _series(path: Path, node: Any) -> list[str]:
+    """Return the names of the images in a group of several."""
+    names = sorted((name for name in node.group_keys() if name.isdigit()), key=int)
+    fail_if(not names, f"an image in {path}", "none", "convert it again", ReadError)
+    return names
