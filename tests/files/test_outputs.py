@@ -31,7 +31,7 @@ def test_several_images_go_into_a_folder_each_named_after_its_image(images):
     ]
 
 
-@pytest.mark.parametrize("ending", [".tif", ".TIFF", ".npy", ".zarr", ".json"])
+@pytest.mark.parametrize("ending", [".tif", ".ome.TIFF", ".npy", ".zarr", ".ome.zarr", ".json"])
 def test_the_ending_of_one_output_is_its_format(images, ending):
     assert plan_outputs(images[:1], f"new{ending}", several=False) == [Path(f"new{ending}")]
 
@@ -83,6 +83,29 @@ def test_an_image_is_not_replaced_as_a_part_or_the_whole(images, image, output, 
     Path("in.zarr", "zarr.json").touch()
     with pytest.raises(ValueError, match=f"{Path(output).name}, which {said}"):
         plan_outputs(find_images([image]), output, several=False, overwrite=True)
+
+
+def test_labels_go_into_the_zarr_that_is_their_image(images):
+    Path("in.zarr").mkdir()
+    Path("in.zarr", "zarr.json").touch()
+    image = find_images(["in.zarr"])
+    for exists in (False, True):
+        planned = plan_outputs(image, "in.zarr/labels/cells", several=False, overwrite=exists)
+        assert planned == [Path("in.zarr/labels/cells")]
+        Path("in.zarr/labels/cells").mkdir(parents=True, exist_ok=True)
+    with pytest.raises(FileExistsError, match=r"cells.*--overwrite"):
+        plan_outputs(image, "in.zarr/labels/cells", several=False)
+    with pytest.raises(ValueError, match=r"one image for labels in in\.zarr"):
+        plan_outputs(images, "in.zarr/labels/cells", several=True)
+
+
+def test_labels_that_are_segmented_are_not_replaced(images):
+    Path("in.zarr/labels/cells").mkdir(parents=True)
+    Path("in.zarr", "zarr.json").touch()
+    Path("in.zarr/labels/cells/zarr.json").touch()
+    image = find_images(["in.zarr/labels/cells"])
+    with pytest.raises(ValueError, match="cells, which is or holds an input"):
+        plan_outputs(image, "in.zarr/labels/cells", several=False, overwrite=True)
 
 
 def test_a_plan_makes_no_folder(images):

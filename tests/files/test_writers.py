@@ -126,13 +126,57 @@ def test_what_is_larger_than_4_gb_is_a_bigtiff(tmp_path, monkeypatch):
             np.testing.assert_array_equal(file.asarray(), labels)
 
 
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif", ".zarr", ".ome.zarr"])
+def test_what_the_axes_measure_is_carried_over(tmp_path, ending):
+    units = ("minute", "nanometer", "micrometer", "micrometer")
+    known = Calibration("TZYX", (2.0, 400.0, 0.5, 0.25), (0.0,) * 4, units)
+    image = Image(Path("a.tif"), None, PlaneAxes("TZYX", (2, 3, 20, 30)), known)
+    write_labels(tmp_path / f"a{ending}", noise((2, 3, 20, 30)), image, provenance={})
+    written = read_image(tmp_path / f"a{ending}")
+    assert written.calibration == known
+    np.testing.assert_array_equal(written.data[...], noise((2, 3, 20, 30)))
+
+
+@pytest.mark.parametrize(("unit", "known"), [("micrometer", 20000), (None, None)])
+def test_tiff_tells_the_resolution_to_programs_that_know_no_more(tmp_path, unit, known):
+    calibration = Calibration.of("YX", {"Y": (0.5, unit), "X": (0.5, unit)})
+    image = Image(Path("a.tif"), None, PlaneAxes("YX", (20, 30)), calibration)
+    write_labels(tmp_path / "a.tif", noise((20, 30)), image, provenance={})
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        tags = file.pages[0].tags
+        pixels, units = tags.valueof("XResolution")
+        assert (pixels / units == known) == (tags.valueof("ResolutionUnit") == 3) == bool(unit)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "order"),
+    [("YXZ", (20, 30, 3), (2, 0, 1)), ("ZTYX", (3, 2, 20, 30), (1, 0, 2, 3))],
+)
+def test_ome_tiff_has_the_axes_in_its_own_order(tmp_path, axes, shape, order):
+    labels = noise(shape)
+    image = image_of(axes, shape)
+    write_labels(tmp_path / "a.ome.tif", labels, image, provenance={"napari_fastsam": "1"})
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as file:
+        assert file.is_ome
+        assert file.series[0].axes == "".join(axes[n] for n in order)
+        np.testing.assert_array_equal(file.asarray(), labels.transpose(order))
+        assert '"napari_fastsam": "1"' in file.ome_metadata.replace("&quot;", '"')
+
+
+def test_axes_that_ome_tiff_cannot_hold_are_refused(tmp_path):
+    image = image_of("QYX", (2, 20, 30))
+    with pytest.raises(ValueError, match=r"axes T, Z, Y and X for OME-TIFF.*'QYX'.*choose \.tif"):
+        write_labels(tmp_path / "a.ome.tif", noise((2, 20, 30)), image, provenance={})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_labels_of_another_shape_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"shape \(20, 30\), those of image\.tif.*\(20, 31\)"):
         write_labels(tmp_path / "a.tif", noise((20, 31)), image_of("YX", (20, 30)), provenance={})
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("ending", [".tif", ".npy", ".zarr"])
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif", ".npy", ".zarr", ".ome.zarr"])
 def test_a_disk_that_fills_up_keeps_the_old_labels_and_nothing_of_the_new(small_disk, ending):
     path = small_disk / f"a{ending}"
     small, large = noise((1, 20, 30)), noise((20, 200, 200))

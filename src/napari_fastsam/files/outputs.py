@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from napari_fastsam._checks import fail_if, message
 from napari_fastsam._files import refuse_existing, whole
+from napari_fastsam.files.endings import OME_TIFF, OME_ZARR
 from napari_fastsam.files.readers import PICTURES
+from napari_fastsam.files.zarrs import image_of_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COCO", "ENDINGS", "plan_outputs", "refuse_existing", "require_writable", "whole"]
 
-ENDINGS = (".tif", ".tiff", ".npy", ".zarr")
+ENDINGS = (".tif", ".tiff", ".npy", ".zarr", *OME_TIFF, OME_ZARR)
 """The endings of label images that can be written."""
 
 COCO = ".json"
@@ -34,8 +36,9 @@ def plan_outputs(
     inputs
         The images.
     output
-        A file by its ending: ``.tif``, ``.npy``, ``.zarr``, or ``.json`` for COCO annotations of
-        all images together. Anything else is a folder of TIFF files.
+        A file by its ending: ``.tif``, ``.ome.tif``, ``.npy``, ``.zarr``, ``.ome.zarr``, or
+        ``.json`` for COCO annotations of all images together; or ``IMAGE/labels/NAME`` inside the
+        OME-Zarr that is the image. Anything else is a folder of TIFF files.
     several
         Whether a folder, a glob or more than one image was asked for: they go into a folder.
     overwrite
@@ -52,8 +55,17 @@ def plan_outputs(
     path = Path(output)
     ending = path.suffix.lower()
     formats = (*ENDINGS, COCO)
-    is_folder = path.is_dir() and ending != ".zarr"
-    if ending == COCO and not is_folder:
+    inside = image_of_labels(path)
+    is_folder = path.is_dir() and ending != ".zarr" and not inside
+    if inside:
+        fail_if(
+            several,
+            f"one image for labels in {inside}",
+            "a folder, a glob or several images",
+            "segment the images one by one, or choose a folder as OUTPUT",
+        )
+        outputs = [path]
+    elif ending == COCO and not is_folder:
         outputs = [path] * len(inputs)
     elif is_folder or not ending or (several and ending not in (*formats, *PICTURES)):
         outputs = [path / f"{item.name}.tif" for item in inputs]
@@ -96,7 +108,8 @@ def _require_apart(inputs: Sequence[Input], outputs: Sequence[Path]) -> None:
     above = {folder for source in sources for folder in (source, *source.parents)}
     for output in dict.fromkeys(outputs):
         target = output.resolve()
-        part = target.exists() and not sources.isdisjoint(target.parents)
+        inside = target.exists() and not sources.isdisjoint(target.parents)
+        part = inside and not image_of_labels(output)  # labels touch nothing else of their image
         fail_if(
             target in above or part,
             "outputs beside the images",
