@@ -40,23 +40,20 @@ class Shrinking:
 
     def add(self, top: int, left: int, part: NDArray[np.generic]) -> None:
         """Add the pixels (h, w, C) of a part that begins at a row and a column of the plane."""
-        rows, cols = (
-            np.arange(start, start + length) // self.factor
-            for start, length in zip((top, left), part.shape, strict=False)
-        )
-        steps = [np.flatnonzero(np.diff(at, prepend=-1)) for at in (rows, cols)]
-        where = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+        height, width = part.shape[:2]
+        rows = np.s_[top // self.factor : (top + height - 1) // self.factor + 1]
+        cols = np.s_[left // self.factor : (left + width - 1) // self.factor + 1]
+        counted: NDArray[np.generic] = np.ones((height, width, 1), np.uint8)
         if part.dtype.kind == "f":
-            finite = np.isfinite(part)
-            part = np.where(finite, part, 0)
-            counts = _block_sums(finite, steps)
-        else:
-            rows_each, cols_each = (
-                np.diff(step, append=len(at)) for step, at in zip(steps, (rows, cols), strict=True)
-            )
-            counts = np.multiply.outer(rows_each, cols_each)[..., None]
-        self._counts[where] += counts.astype(np.uint32)
-        self._sums[where] += _block_sums(part, steps)
+            counted = np.isfinite(part)
+            part = np.where(counted, part, 0)
+        self._counts[rows, cols] += self._block_sums(top, left, counted).astype(np.uint32)
+        self._sums[rows, cols] += self._block_sums(top, left, part)
+
+    def _block_sums(self, top: int, left: int, part: NDArray[np.generic]) -> NDArray[np.floating]:
+        """Return the sums of the blocks that a part reaches into, of its pixels (h, w, C)."""
+        lines = _sums_along(part, top, self.factor)
+        return _sums_along(lines.swapaxes(0, 1), left, self.factor).swapaxes(0, 1)
 
     def means(self) -> NDArray[np.float64]:
         """Return (h, w, C)."""
@@ -64,11 +61,17 @@ class Shrinking:
             return np.asarray(self._sums / self._counts)
 
 
-def _block_sums(part: NDArray[np.generic], steps: list[NDArray[np.intp]]) -> NDArray[np.float64]:
-    """Return the sums of blocks that begin at these rows and columns."""
-    wide = np.float64 if part.dtype.kind == "f" else np.int64
-    lines = np.add.reduceat(part, steps[0], axis=0, dtype=wide)
-    return np.asarray(np.add.reduceat(lines, steps[1], axis=1), np.float64)
+def _sums_along(part: NDArray[np.generic], start: int, factor: int) -> NDArray[np.floating]:
+    """Return the sums of `factor` lines each, where the first line is line `start` of the plane."""
+    count = (start + len(part) - 1) // factor - start // factor + 1
+    exact = np.float32 if part.dtype.itemsize == 1 and factor <= 256 else np.float64
+    sums = np.zeros((count, *part.shape[1:]), np.result_type(exact, part.dtype))
+    for at in range(factor):
+        first = (at - start) % factor
+        lines = part[first::factor]
+        block = (start + first) // factor - start // factor
+        sums[block : block + len(lines)] += lines
+    return sums
 
 
 def enlarged(found: Instances, shape: tuple[int, int]) -> Instances:

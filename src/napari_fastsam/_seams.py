@@ -73,8 +73,9 @@ def agreeing(one: Instances, other: Instances, band: Window) -> Iterator[Seam]:
     in_band = [found.overlaps([band])[0] for found in (one, other)]
     union = in_band[0][:, None] + in_band[1][None] - shared
     agree = shared >= AGREEMENT * np.maximum(union, 1)
+    pieces = [_Pieces(found, band) for found in (one, other)]
     for a, b in zip(*np.nonzero(shared), strict=True):
-        if agree[a, b] or _agree_in_part(one, a, other, b, band):
+        if agree[a, b] or _agree_in_part(pieces[0][a], pieces[1][b]):
             yield Seam(int(rows[a]), int(cols[b]), int(shared[a, b]))
 
 
@@ -83,27 +84,52 @@ def _meets(bboxes: NDArray[np.int32], band: Window) -> NDArray[np.bool_]:
     return np.asarray((bboxes[:, :2] < band[2:]).all(1) & (bboxes[:, 2:] > band[:2]).all(1))
 
 
-def _agree_in_part(one: Instances, a: int, other: Instances, b: int, band: Window) -> bool:
-    """Return whether a connected piece of one mask in the band is one of the other.
+class _Part(NamedTuple):
+    """What a band shows of an object: where, its connected pieces by number, and their areas."""
+
+    window: Window
+    labels: NDArray[np.int32]
+    areas: NDArray[np.intp]
+
+
+class _Pieces(dict[int, _Part]):
+    """The connected pieces of objects in a band, found when they are asked for."""
+
+    def __init__(self, found: Instances, band: Window) -> None:
+        self._found, self._band = found, band
+
+    def __missing__(self, n: int) -> _Part:
+        from scipy.ndimage import label
+
+        inside = self._band.meet(Window(*self._found.bboxes[n].tolist()))
+        assert inside is not None
+        labels, _ = label(crop(self._found, n, inside))
+        self[n] = part = _Part(inside, labels, np.bincount(labels.ravel()))
+        return part
+
+
+def _agree_in_part(one: _Part, other: _Part) -> bool:
+    """Return whether a connected piece of one object in a band is one of the other.
 
     A ring seen by two tiles may be one piece in the first and two in the second.
     """
-    from scipy.ndimage import label
-
-    boxes = np.stack([one.bboxes[a], other.bboxes[b]])
-    low = np.maximum(boxes[:, :2].min(0), band[:2])
-    high = np.minimum(boxes[:, 2:].max(0), band[2:])
-    frame = Window(*map(int, (*low, *high)))
-    mine, its = crop(one, a, frame), crop(other, b, frame)
-    (pieces, count), (others, other_count) = label(mine), label(its)
-    if count == other_count == 1:
-        return False  # and the masks as wholes do not agree
-    both = mine & its
-    pairs = pieces[both].astype(np.int64) * (other_count + 1) + others[both]
-    names, shared = np.unique(pairs, return_counts=True)
-    areas, other_areas = np.bincount(pieces.ravel()), np.bincount(others.ravel())
-    p, q = np.divmod(names, other_count + 1)
-    return bool((shared >= AGREEMENT * (areas[p] + other_areas[q] - shared)).any())
+    if len(one.areas) == len(other.areas) == 2:
+        return False  # one piece each, and the masks as wholes do not agree
+    inside = one.window.meet(other.window)
+    assert inside is not None
+    mine, its = (
+        part.labels[
+            inside.top - part.window.top : inside.bottom - part.window.top,
+            inside.left - part.window.left : inside.right - part.window.left,
+        ]
+        for part in (one, other)
+    )
+    pairs = np.bincount(
+        (mine * len(other.areas) + its).ravel(), minlength=len(one.areas) * len(other.areas)
+    )
+    shared = pairs.reshape(len(one.areas), -1)[1:, 1:]
+    union = one.areas[1:, None] + other.areas[None, 1:] - shared
+    return bool((shared >= AGREEMENT * union).any())
 
 
 def crop(found: Instances, n: int, window: Window) -> NDArray[np.bool_]:

@@ -6,9 +6,9 @@ pixels long there.
 - Planes up to `LARGE` times as long as the network's size are looked at once.
 - So are larger ones whose objects the look at the whole shows at least that long.
 - Else parts of the plane are looked at as they are, at full resolution, where the look at the whole
-  shows little, medium and much detail. Where they add fewer objects than the look at the whole has
-  found there, that was enough. Where they add more, tiles are of the size that shows the objects
-  that were added about `SEEN_LENGTH` long.
+  shows medium, more and most detail. Where they add few objects beside those that the look at the
+  whole has found there, that was enough. Where they add more, tiles are of the size that shows the
+  objects that were added about `SEEN_LENGTH` long.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ SEEN_LENGTH = 20
 """Square root of an object's area, in network pixels, from which it is seen well."""
 
 _ENOUGH = 8  # objects whose median length says something
-_ADDED = 4  # objects that a closer look adds at least
+_ADDED = 4  # objects that closer looks add at least
+_GAIN = 0.25  # and as a share of those that the look at the whole has found there
 _PLACES = (0.0, 0.25, 0.5)  # where to look closer, as shares of all places, most detail first
 _SAME_IOU = 0.5
 _STEP = 64  # sides of tiles are multiples of this
@@ -91,7 +92,7 @@ def choose_tiling(
         same = _matched(found, coarse)
         known += int(same.sum())
         added += np.sqrt(found.areas[~same]).tolist()
-    if len(added) < max(_ADDED, known + 1):
+    if len(added) < max(_ADDED, _GAIN * known):
         return None
     size = image_size * float(np.median(added)) / SEEN_LENGTH
     size = -(-max(size, image_size / 2) // _STEP) * _STEP
