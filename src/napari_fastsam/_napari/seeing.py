@@ -145,7 +145,10 @@ class Seeing(Form):
         self.scene.looks.cache.max_bytes = settings.cache_mb << 20
         name = self.model.value
         here = self.scene.is_given or not needs_download(name) or name in self._confirmed
-        spec = ModelSpec(model=name, device=settings.device, image_size=settings.image_size)
+        # One look: tiles take many times as long, and a person waits; closer looks add detail.
+        spec = ModelSpec(
+            model=name, device=settings.device, image_size=settings.image_size, tile="off"
+        )
         self.scene.see(
             source,
             view,
