@@ -1,0 +1,93 @@
+"""What is measured of objects that go through planes: sums, as the planes come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam.files.columns import Ruler, intensity_columns, plane_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_fastsam.files.readers import Image
+
+
+class Volumes:
+    """The objects of a series of planes; memory follows their number, not their size.
+
+    Parameters
+    ----------
+    image, name
+        As in `measurements.measure`.
+    letters
+        The axes that are stepped through.
+    along
+        Which of them the objects go through.
+    """
+
+    def __init__(self, image: Image, name: str, letters: str, along: int) -> None:
+        self._image, self._name, self._letters, self._along = image, name, letters, along
+        self._channels = intensity_columns(image)
+        self._sums: dict[int, NDArray[np.float64]] = {}  # pixels, positions, intensities
+        self._low: dict[int, NDArray[np.float64]] = {}  # positions, intensities
+        self._high: dict[int, NDArray[np.float64]] = {}
+        self._scores: dict[int, float] = {}
+
+    def add(
+        self,
+        index: Sequence[int],
+        labels: NDArray[Any],
+        intensities: NDArray[Any],
+        scores: Mapping[int, float],
+    ) -> None:
+        """Add a plane: (H, W) labels, (H, W) or (H, W, C) intensities, scores by label."""
+        rows, columns = np.nonzero(labels)
+        if not len(rows):
+            return
+        values, first, number = np.unique(
+            labels[rows, columns], return_index=True, return_inverse=True
+        )
+        at = np.full(len(rows), index[self._along])
+        pixels = intensities.reshape(*labels.shape, -1)[rows, columns].T
+        figures = np.array([at, rows, columns, *pixels], np.float64)
+        counts = np.bincount(number)
+        sums = [np.bincount(number, figure) for figure in figures]
+        low, high = figures[:, first], figures[:, first]
+        for n, figure in enumerate(figures):
+            np.fmin.at(low[n], number, figure)
+            np.fmax.at(high[n], number, figure)
+        for n, value in enumerate(map(int, values)):
+            these = np.array([counts[n], *(total[n] for total in sums)])
+            if value in self._sums:
+                self._sums[value] += these
+                self._low[value] = np.fmin(self._low[value], low[:, n])
+                self._high[value] = np.fmax(self._high[value], high[:, n])
+            else:
+                self._sums[value], self._low[value] = these, low[:, n]
+                self._high[value] = high[:, n]
+            if value in scores:
+                self._scores[value] = max(scores[value], self._scores.get(value, 0.0))
+
+    def rows(self, series: Sequence[int]) -> Iterator[dict[str, Any]]:
+        """Yield the figures of each object, by label; `series` is the position before `along`."""
+        ruler = Ruler.of(self._image.calibration, f"{self._letters[self._along]}YX")
+        where = plane_columns(self._image, self._letters[: self._along], series)
+        for label in sorted(self._sums):
+            count, *sums = self._sums[label].tolist()
+            low, high = self._low[label].tolist(), self._high[label].tolist()
+            row = {"image": self._name, "label": label, **where}
+            row |= {"score": self._scores[label]} if label in self._scores else {}
+            row |= ruler.sizes(int(count))
+            row |= ruler.positions("centroid", [total / count for total in sums[:3]])
+            row |= ruler.boxes(list(map(int, low[:3])), [int(at) + 1 for at in high[:3]])
+            for n, channel in enumerate(self._channels, start=3):
+                row |= {
+                    f"intensity_mean{channel}": sums[n] / count,
+                    f"intensity_min{channel}": low[n],
+                    f"intensity_max{channel}": high[n],
+                }
+            yield row
