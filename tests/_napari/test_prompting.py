@@ -43,7 +43,9 @@ class Desk:
         )
         self.output = labels
         self.live = Live(self.scene, lambda: ("keep", Cleanup()), self.told.append)
-        clicked = SimpleNamespace(undo=self.undo, redo=self.redo, finish=lambda: None)
+        clicked = SimpleNamespace(
+            undo=self.undo, redo=self.redo, finish=lambda: None, follow=lambda: None
+        )
         self.prompting = Prompting(self.scene, self.live, clicked, failed=self.errors.append)
         self.look()
         self.points = points_layer(self.image, (60, 80))

@@ -103,6 +103,8 @@ class Asked:
         Whether others had its place when it was asked for.
     left
         Whether the prompts are left alone until they change themselves.
+    spread
+        Whether the label has objects on other planes too.
     """
 
     index: Index
@@ -112,6 +114,7 @@ class Asked:
     settled: bool = False
     crowded: bool = False
     left: bool = False
+    spread: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,7 +243,7 @@ def read(ledger: Ledger, drawing: Drawing, *, settled: bool = False) -> tuple[Le
         elif _same(old.rows, asking) and (old.left or _same_points(ledger.against, against, index)):
             objects[name] = old
         elif old.index == index:
-            objects[name] = Asked(index, asking, old.label)
+            objects[name] = Asked(index, asking, old.label, spread=old.spread)
         else:
             objects[name] = Asked(index, asking)
     lost = [

@@ -42,6 +42,10 @@ class Clicked(Protocol):
         """Finish the object that clicks describe."""
         ...
 
+    def follow(self) -> None:
+        """Follow an object through the stack."""
+        ...
+
     def undo(self) -> None:
         """Take back the last step."""
         ...
@@ -71,6 +75,7 @@ class ClickTool:
             layer,
             {
                 "N": target.finish,
+                "F": target.follow,
                 "Control-Z": target.undo,
                 "Control-Shift-Z": target.redo,
             },

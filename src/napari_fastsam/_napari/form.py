@@ -88,6 +88,7 @@ class Form(Container[Any]):
         image = self.image.value
         planes = self.planes_of_image
         self.stack.offer(None if image is None else self.stepped_axes)
+        self.click.offer_follow(planes)
         self._show_polarity()
         for button in self._needing_an_image:
             button.enabled = image is not None
@@ -160,7 +161,7 @@ class Form(Container[Any]):
         self.click_button, self.grouping = click.click_button, click.grouping
         self.next_object, self.polarity = click.next_object, click.polarity
         self.add_points, self.add_shapes = click.add_points, click.add_shapes
-        self.segment_button = click.segment_button
+        self.segment_button, self.follow_button = click.segment_button, click.follow_button
         self.all = everything = EverythingPage()
         self.confidence, self.areas = everything.confidence, everything.areas
         self.min_area, self.max_area = everything.areas.min_area, everything.areas.max_area

@@ -75,7 +75,10 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What came of the last change: objects by what became of them."""
+    """What came of the last change: objects by what became of them.
+
+    `label` and `index` are the number and the plane of the last one that was taken.
+    """
 
     new: int = 0
     changed: int = 0
@@ -84,6 +87,7 @@ class Answered:
     looking: int = 0
     waiting: int = 0
     label: int | None = None
+    index: Index | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +117,9 @@ class Live:
         Called for what becomes of existing labels and how objects are tidied.
     answered
         Called after each change with what came of it.
+    goes_on
+        Called with a plane; returns the label that a single new object there has besides others on
+        other planes, None for a number of its own.
     """
 
     def __init__(
@@ -120,11 +127,13 @@ class Live:
         ground: Ground,
         settings: Callable[[], tuple[Existing, Cleanup]],
         answered: Callable[[Answered], None] = lambda _: None,
+        goes_on: Callable[[Index], int | None] = lambda _: None,
     ) -> None:
         self.ledger = Ledger()
         self.ground = ground
         self._settings = settings
         self._answered = answered
+        self.goes_on = goes_on
         self._late: dict[int, _Late] = {}  # by the id of what is asked, which they keep
         self._many = MANY_LATE
         self._work: ref[Labelling] | None = None
@@ -167,6 +176,12 @@ class Live:
         if _same_rows(before.drawing, after.drawing):
             self.ledger = after
             return
+        fresh = [name for name in after.objects if name not in before.objects]
+        if len(fresh) == 1:
+            asked = after.objects[fresh[0]]
+            label = self.goes_on(asked.index)
+            if label is not None and before.owner(label, asked.index) is None:
+                after = after.settled({fresh[0]: replace(asked, label=label, spread=True)})
         gone = [(asked.label, asked.index) for asked in lost if asked.label is not None]
         self._step(before, after, gone)
 
@@ -372,7 +387,7 @@ class Live:
             step.note.after = self.ledger
         states = list(outcomes.values())
         taken = [
-            self.ledger.objects[name].label
+            self.ledger.objects[name]
             for name, state in outcomes.items()
             if state in ("new", "changed", "same")
         ]
@@ -383,7 +398,8 @@ class Live:
                 changed=states.count("changed"),
                 taken=states.count("taken"),
                 waiting=sum(len(names) for names in waiting.values()),
-                label=taken[-1] if taken else None,
+                label=taken[-1].label if taken else None,
+                index=taken[-1].index if taken else None,
             )
         )
         if failure is not None:
@@ -526,6 +542,9 @@ class Live:
                 continue
             parts = [ledger.objects[name] for name in names]
             prompts, order = joined(parts, ledger.against.get(index, np.empty((0, 2))))
+            for part in parts:
+                if part.spread and part.label is not None:
+                    work.spread(part.label)
             try:
                 outcomes = work.take(
                     prompts,

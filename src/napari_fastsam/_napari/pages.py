@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSlider, PushButton, RadioButtons
+from qtpy.QtCore import Qt
 
 from napari_fastsam._napari import words
 from napari_fastsam._napari.areas import AreaRange
@@ -47,6 +48,13 @@ class ClickPage:
             text="Next object (N)",
             tooltip="The object is finished: the clicks that follow describe another one.",
         )
+        self.follow_button = PushButton(
+            text="Follow through the stack (F)",
+            tooltip="Finds the object taken last, or with F the one under the mouse, on the planes "
+            "before and after, where it is plainly the same. Click it where it was lost to go on.",
+        )
+        self.followed = SmallPrint("", "Where it was lost: press a plane to go there.")
+        self.followed.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self.polarity = ComboBox(
             label="Clicks",
             choices=[("+ on an object", "+"), ("− beside it", "-")],  # noqa: RUF001
@@ -65,6 +73,8 @@ class ClickPage:
                 self.keys,
                 self.grouping,
                 self.next_object,
+                self.follow_button,
+                self.followed,
                 "Prompts in layers",
                 (points, self.add_points),
                 self.polarity,
@@ -75,6 +85,16 @@ class ClickPage:
         )
         self.grouping.changed.connect(self._show_next)
         self._show_next()
+
+    def offer_follow(self, planes: int) -> None:
+        """Offer to follow objects where there are planes to follow them through."""
+        self.follow_button.native.setVisible(planes > 1)
+        self.followed.setVisible(planes > 1 and bool(self.followed.said))
+
+    def tell_followed(self, text: str) -> None:
+        """Say where an object was followed to, with links to planes; nothing for no object."""
+        self.followed.setText(text)
+        self.followed.setVisible(bool(text))
 
     def _show_next(self) -> None:
         self.next_object.native.setVisible(self.grouping.value == "one")

@@ -51,6 +51,14 @@ class Hands(Protocol):
         """Show what is under the mouse once the labels have been repainted."""
         ...
 
+    def follow_object(self, label: int = 0) -> None:
+        """Follow an object in view through the stack; 0 is the one taken last."""
+        ...
+
+    def let_go(self) -> None:
+        """Go on no more with an object that was followed."""
+        ...
+
     def undo(self) -> None:
         """Take back the last step."""
         ...
@@ -140,6 +148,9 @@ class Pointing:
         tidied = tidy(found, self._cleanup())
         shown = tidied if len(tidied) else found
         text = f"{turn + 1} of {len(ranked)}" if len(ranked) > 1 else ""
+        going_on = self._live.goes_on(view.index) if under.meaning == "take" else None
+        if going_on is not None:
+            text = f"{text} · label {going_on} goes on".removeprefix(" · ")
         self._preview.outline(
             shown.mask(0), shown.bboxes[0].tolist(), score=float(found.scores[0]), text=text
         )
@@ -206,6 +217,11 @@ class Pointing:
     def finish(self) -> None:
         """Let the clicks that follow describe another object."""
         self._group = None
+        self._hands.let_go()
+
+    def follow(self) -> None:
+        """Follow the object under the mouse, or the one taken last, through the stack."""
+        self._hands.follow_object(0 if self._under is None else self.label_at(self._under.pixel))
 
     def undo(self) -> None:
         """Take back the last step."""

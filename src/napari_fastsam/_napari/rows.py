@@ -87,7 +87,8 @@ class SmallPrint(QLabel):
 
     def setText(self, text: str | None) -> None:
         """Show a text, smaller than the theme's letters whatever their size."""
-        super().setText(f"<small>{text or ''}</small>")
+        self.said = text or ""
+        super().setText(f"<small>{self.said}</small>")
 
 
 def scrolling(parts: Sequence[QWidget]) -> QScrollArea:

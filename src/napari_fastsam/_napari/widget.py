@@ -61,6 +61,7 @@ class FastSamWidget(Wired):
             (self.add_points, self.new_points),
             (self.add_shapes, self.new_shapes),
             (self.next_object, self.pointing.finish),
+            (self.follow_button, self.follow_last),
             (self.undo_button, self.undo),
             (self.redo_button, self.redo),
             (self.script_button, self.copy_script),
@@ -153,6 +154,10 @@ class FastSamWidget(Wired):
             ),
             asking=self._what_is_asked("everything"),
         )
+
+    def follow_last(self) -> None:
+        """Follow the object taken last through the stack."""
+        self.follow_object()
 
     def tidy(self) -> None:
         """Tidy the labels of the plane in view."""

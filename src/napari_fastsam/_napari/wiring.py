@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image, Points
 from qtpy.QtCore import QEvent, QObject, QTimer
 
 from napari_fastsam._napari import words
 from napari_fastsam._napari.claims import claim
+from napari_fastsam._napari.following import Following, stretches
 from napari_fastsam._napari.live import Answered, Live
 from napari_fastsam._napari.pointing import Pointing
 from napari_fastsam._napari.prompting import AFTER_PAINT, Prompting
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_fastsam._napari.asked import PointRow
+    from napari_fastsam._napari.following import Track
     from napari_fastsam._napari.live import Questions
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending, Job
@@ -40,7 +43,12 @@ class Wired(Seeing):
 
     def __init__(self, viewer: napari.viewer.Viewer, model: Segmenter | None) -> None:
         super().__init__(viewer, model)
-        self.live = Live(self.scene, self._how_to_take, self._answered)
+        self.live = Live(
+            self.scene,
+            self._how_to_take,
+            self._answered,
+            goes_on=lambda index: self.following.goes_on(index),
+        )
         self.pointing = Pointing(
             self.scene,
             self.live,
@@ -53,6 +61,17 @@ class Wired(Seeing):
         self.runs = Runs(
             self.scene.looks.cache, gone=self._is_gone, found=self._found, ended=self._ended
         )
+        self.following = Following(
+            self.scene,
+            self.runs.worker,
+            settings=self._how_to_take,
+            owner=lambda label, index: self.live.ledger.owner(label, index),
+            begun=self._watch,
+            changed=self._stepped,
+            ended=self._followed,
+        )
+        self._last_label = 0
+        self.click.followed.linkActivated.connect(lambda plane: self.go_to(int(plane)))
         self.travels = Worker()  # undoes and redoes long steps, bit by bit
         self._soon = QTimer()
         self._soon.setSingleShot(True)
@@ -158,6 +177,10 @@ class Wired(Seeing):
         self._stepped()
         if text := words.answered(answered):
             self.status.say(text)
+        if answered.label is not None and answered.index is not None:
+            self._last_label = answered.label
+            if self.following.goes_on(answered.index) == answered.label:
+                self.following.corrected(answered.index)
 
     def _stepped(self) -> None:
         """Show what a step has changed besides the labels, and write down what was done."""
@@ -166,6 +189,7 @@ class Wired(Seeing):
             work.note()
         self._show_work(work)
         self._show_halted()
+        self._show_followed()
         self.show_soon()
         if self.cleanup.preview.value:
             self._show_sifted()
@@ -194,7 +218,10 @@ class Wired(Seeing):
 
     def give_back(self, label: int) -> None:
         """Take an object off the labels, with its prompts."""
+        view = self.scene.view
         if self.prompting.give_back(label):
+            if view is not None:
+                self.following.given_back(label, view.index)
             self._stepped()
             self.status.say(words.given_back(label))
 
@@ -213,6 +240,63 @@ class Wired(Seeing):
     def show_soon(self) -> None:
         """Show what is under the mouse once the labels have been repainted."""
         self._soon.start()
+
+    # Following an object through the stack.
+
+    def follow_object(self, label: int = 0) -> None:
+        """Follow an object in view through the stack; 0 is the one taken last."""
+        view, work = self.scene.view, self._work()
+        if view is None:
+            self.look_again()  # says what is missing
+            return
+        here = work is not None and work.labelling.object_on(self._last_label, view.index)
+        label = label or (self._last_label if here else 0)
+        if not label:
+            self.status.say(words.NOTHING_TO_FOLLOW)
+            return
+        self.prompting.draw()  # what was clicked belongs to the step before
+        try:
+            self.following.start(label)
+        except EXPECTED_ERRORS as error:
+            self.status.say(str(error))
+
+    def let_go(self) -> None:
+        """Go on no more with an object that was followed."""
+        self.following.finish()
+        self._show_followed()
+
+    def go_to(self, plane: int) -> None:
+        """Show a plane along the axis that an object was followed along."""
+        track, source = self.following.shown, self.scene.source
+        if track is None or source is None:
+            return
+        position = np.zeros(source.grid.ndim)
+        position[list(source.axes.steps)] = track.at(plane)
+        world = source.grid.data_to_world(position)
+        offset = self.viewer.dims.ndim - source.grid.ndim
+        for axis in source.axes.steps:
+            self.viewer.dims.set_point(axis + offset, float(world[axis]))
+
+    def _followed(self, ending: Ending, error: Exception | None) -> None:
+        """Say where an object was followed to."""
+        if self.runs.worker.busy:
+            return
+        self._rest()
+        if error is not None:
+            self._show(error)
+        elif (track := self.following.shown) is not None:
+            text = self._track_text(track, links=False)
+            self.status.say(f"Cancelled. {text}" if ending == "cancelled" else text)
+        self._show_followed()
+
+    def _show_followed(self) -> None:
+        """Show where an object was lost, as long as that is so."""
+        track = self.following.shown
+        self.click.tell_followed("" if track is None else self._track_text(track, links=True))
+
+    def _track_text(self, track: Track, *, links: bool) -> str:
+        found, taken = stretches(track.found), stretches(track.taken - track.found)
+        return words.followed(track.label, found, sorted(track.lost), taken, links=links)
 
     # Runs over many planes.
 
@@ -252,9 +336,19 @@ class Wired(Seeing):
     def _begin(self, run: Run, asking: Asking | None) -> None:
         """Have the planes of a run done that are not done yet."""
         self._halted, self._asking = None, asking
-        self.scene.looks.paused = True
-        self.status.watch(self.runs.start(run))
+        self._watch(self.runs.start(run))
         self._show_halted()
+
+    def _watch(self, job: Job) -> None:
+        """Show how a job over many planes goes, and look at nothing ahead meanwhile."""
+        self.scene.looks.paused = True
+        self.status.watch(job)
+
+    def _rest(self) -> None:
+        """Show that no job goes on, and what is in view."""
+        self.scene.looks.paused = False
+        self.status.rest()
+        self.look_again()  # first: what it says is not what came of the job
 
     def _what_is_asked(self, kind: Kind) -> Asking | None:
         """Return what a run over the stack would depend on, were it begun now."""
@@ -305,11 +399,9 @@ class Wired(Seeing):
         """Say how a run ended, unless a newer one is on its way."""
         if self.runs.worker.busy:
             return
-        self.scene.looks.paused = False
-        self.status.rest()
         if asked.left and ending != "done" and self._asking is not None:
             self._halted = Halted(asked, self._asking)
-        self.look_again()  # first: what it says is not what came of the run
+        self._rest()
         self._show_halted()
         if error is not None:
             self._show(error)

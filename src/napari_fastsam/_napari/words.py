@@ -23,7 +23,7 @@ NOTHING_DRAWN = (
 CLICK_KEYS = (
     "<b>Hover</b> shows, <b>click</b> takes, <b>Ctrl</b>+click gives back. <b>Shift</b>+click: not "
     "this. <b>Drag</b> a box. <b>Tab</b> or <b>Shift</b>+wheel: part, object, cluster. <b>N</b>: "
-    "next object. <b>Space</b>: move about."
+    "next object. <b>F</b>: follow through the stack. <b>Space</b>: move about."
 )
 """What clicks and keys do while *Click on objects* is on."""
 
@@ -295,6 +295,7 @@ NOT_WRITTEN = (
 )
 NOTHING_LEFT = "The sliders leave no object on this plane. Lower the confidence."
 ALL_TAKEN = "All prompts have their objects already."
+NOTHING_TO_FOLLOW = "Take an object first, or point at one that is labelled and press F."
 NONE_IN_RANGE = "No prompt that waits is on the planes chosen here."
 NO_LABELS = "There are no labels to tidy yet."
 NOTHING_TO_UNDO = "There is nothing to take back."
@@ -342,6 +343,29 @@ def answered(what: Answered) -> str:
             if what.none == 1
             else f"{what.none} prompts found no object."
         )
+    return " ".join(parts)
+
+
+def followed(label: int, planes: str, lost: Sequence[int], taken: str, *, links: bool) -> str:
+    """Say where an object was followed to, and where it was lost.
+
+    Parameters
+    ----------
+    label
+        The object.
+    planes, taken
+        The planes that it is on, and those where others have its place, in a few words.
+    lost
+        Where it was not found any more.
+    links
+        Whether planes where it was lost are links.
+    """
+    parts = [f"Label {label} is on planes {planes}."]
+    if taken:
+        parts.append(f"Others have its place on {taken}.")
+    if lost:
+        names = [f'<a href="{n}">plane {n}</a>' if links else f"plane {n}" for n in sorted(lost)]
+        parts.append(f"Not found on {' and '.join(names)}: where it goes on, click it there.")
     return " ".join(parts)
 
 
