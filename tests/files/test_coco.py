@@ -2,12 +2,19 @@ import json
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
 
-from napari_fastsam import Instances, PlaneResult
+from napari_fastsam import Instances, PlaneAxes, PlaneResult
 from napari_fastsam.files.coco import Coco, runs
+
+pytestmark = pytest.mark.filterwarnings(  # pycocotools' own, when it decodes
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"
+)
 
 
 def decoded(counts, size):
@@ -38,8 +45,8 @@ def test_an_annotation_has_coco_s_fields(tmp_path):
     coco.save(tmp_path / "a.json")
     content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     (annotation,) = content["annotations"]
-    mask = decoded(annotation["segmentation"]["counts"], annotation["segmentation"]["size"])
-    np.testing.assert_array_equal(mask, labels == 7)
+    assert annotation["segmentation"]["size"] == [20, 30]
+    np.testing.assert_array_equal(mask_utils.decode(annotation["segmentation"]), labels == 7)
     assert annotation["bbox"] == [10, 2, 7, 3]
     assert (annotation["area"], annotation["score"], annotation["label"]) == (21, 0.8765, 7)
     assert content["images"] == [{"id": 1, "file_name": "a.tif", "width": 30, "height": 20}]
@@ -66,3 +73,75 @@ def test_an_image_that_fails_half_way_leaves_no_annotation():
         add(plane((0,), np.ones((2, 2), np.uint32), {}))
         raise OSError("gone")
     assert (coco.images, coco.annotations) == ([], [])
+
+
+LABELS = np.random.default_rng(0).integers(0, 5, (3, 40, 50), np.uint32)
+LABELS[1] = 0
+
+
+def saved(tmp_path, coco):
+    """Save annotations, and load them with COCO's own tool."""
+    coco.save(tmp_path / "a.json")
+    return COCO(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "ZXY"])
+def test_pycocotools_reads_the_masks_of_a_stack(tmp_path, axes):
+    labels = LABELS.swapaxes(1, 2) if axes == "ZXY" else LABELS
+    store = zarr.create_array(tmp_path / "labels", data=labels, chunks=(1, 16, 16))
+    scores = {(z,): {n: (z + n) / 10 for n in range(1, 5)} for z in range(3)}
+    coco = Coco({})
+    coco.add_labels("a.tif", PlaneAxes(axes, labels.shape), store, scores.__getitem__)
+    loaded = saved(tmp_path, coco)
+    planes = loaded.loadImgs(loaded.getImgIds())
+    assert [image["plane"] for image in planes] == [[0], [1], [2]]
+    for image in planes:
+        (z,) = image["plane"]
+        found = np.zeros((40, 50), np.uint32)
+        for one in loaded.loadAnns(loaded.getAnnIds(imgIds=image["id"])):
+            mask = loaded.annToMask(one)
+            assert one["score"] == scores[z,][one["label"]]
+            assert one["area"] == mask.sum() == mask_utils.area(one["segmentation"])
+            assert one["bbox"] == mask_utils.toBbox(one["segmentation"]).tolist()
+            found[mask > 0] = one["label"]
+        np.testing.assert_array_equal(found, LABELS[z])
+
+
+def test_pycocotools_reads_one_image_and_one_without_objects(tmp_path):
+    coco = Coco({})
+    with coco.image("a.tif") as add:
+        add(plane((), LABELS[0], {}))
+    with coco.image("empty.tif") as add:
+        add(plane((), LABELS[1], {}))
+    loaded = saved(tmp_path, coco)
+    first, empty = loaded.loadImgs(loaded.getImgIds())
+    assert [first["file_name"], empty["file_name"]] == ["a.tif", "empty.tif"]
+    masks = [loaded.annToMask(one) for one in loaded.loadAnns(loaded.getAnnIds(first["id"]))]
+    np.testing.assert_array_equal(sum(masks), LABELS[0] > 0)
+    assert loaded.getAnnIds(empty["id"]) == []
+
+
+def test_pycocotools_reads_annotations_of_nothing(tmp_path):
+    loaded = saved(tmp_path, Coco({}))
+    assert loaded.getImgIds() == loaded.getAnnIds() == []
+
+
+def test_labels_that_cannot_be_read_leave_no_annotation():
+    class Broken:
+        def __getitem__(self, key):
+            if key[0] == 2:
+                raise OSError("gone")
+            return LABELS[key]
+
+    coco = Coco({})
+    with pytest.raises(OSError, match="gone"):
+        coco.add_labels("a.tif", PlaneAxes("ZYX", LABELS.shape), Broken())
+    assert (coco.images, coco.annotations) == ([], [])
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 8), st.integers(1, 8))).filter(np.any))
+def test_masks_are_encoded_as_pycocotools_does(mask):
+    coco = Coco({})
+    coco.add_labels("a", PlaneAxes("YX", mask.shape), mask.astype(np.uint32))
+    said = mask_utils.encode(np.asfortranarray(mask.astype(np.uint8)))
+    assert coco.annotations[0]["segmentation"]["counts"] == said["counts"].decode()

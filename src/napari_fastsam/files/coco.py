@@ -1,7 +1,7 @@
 """How labels become COCO annotations: each object of each plane one run-length encoded mask.
 
-COCO's own conventions hold inside the file: boxes are ``[x, y, width, height]``, and runs go down
-the columns of the whole plane.
+COCO's own conventions hold inside the file: boxes are ``[x, y, width, height]``, and masks are in
+the compressed run-length encoding of pycocotools.
 
 References
 ----------
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.pipeline import PlaneResult
+    from napari_fastsam.planes import PlaneAxes
 
 CATEGORY = {"id": 1, "name": "object"}
 """FastSAM finds objects of no particular kind."""
@@ -53,16 +54,46 @@ class Coco:
         """
         part = Coco(self.provenance)
         yield lambda result: part.add(name, result)
-        images, annotations = len(self.images), len(self.annotations)
-        self.images += [image | {"id": image["id"] + images} for image in part.images]
-        self.annotations += [
-            item | {"id": item["id"] + annotations, "image_id": item["image_id"] + images}
-            for item in part.annotations
-        ]
+        self._take_in(part)
 
     def add(self, name: str, result: PlaneResult) -> None:
         """Append the objects of one plane of the image `name`."""
-        index, labels = result.index, result.labels
+        self._add(name, result.index, result.labels, result.scores)
+
+    def add_labels(
+        self,
+        name: str,
+        axes: PlaneAxes,
+        labels: Any,
+        scores: Callable[[tuple[int, ...]], Mapping[int, float]] = lambda index: {},
+    ) -> None:
+        """Append the objects of every plane of the image `name`.
+
+        Parameters
+        ----------
+        name
+            What the image is called.
+        axes
+            Those of the image.
+        labels
+            Indexed like an array (NumPy, zarr), integers, the shape of the image without channels;
+            read plane by plane.
+        scores
+            For the position of a plane, the score of each label on it.
+        """
+        upright = axes.axes.index("Y") < axes.axes.index("X")
+        part = Coco(self.provenance)
+        for index in axes.indices():
+            plane = np.asarray(labels[axes.key(index)])
+            part._add(name, index, plane if upright else plane.T, scores(index))
+        self._take_in(part)
+
+    def _add(
+        self, name: str, index: tuple[int, ...], labels: NDArray[Any], scores: Mapping[int, float]
+    ) -> None:
+        """Append the objects of one plane."""
+        from pycocotools import mask as rle
+
         height, width = labels.shape
         plane: dict[str, Any] = {"plane": list(index)} if index else {}
         number = len(self.images) + 1
@@ -73,22 +104,34 @@ class Coco:
         values = np.unique(labels[labels > 0])
         for n, label in enumerate(values):
             top, left, bottom, right = map(int, objects.bboxes[n])
+            # pycocotools' own encoder would go through all pixels of the plane for each object
+            counts = runs(objects.mask(n), (top, left), (height, width))
+            found = rle.frPyObjects({"size": [height, width], "counts": counts}, height, width)
             self.annotations.append(
                 {
                     "id": len(self.annotations) + 1,
                     "image_id": number,
                     "category_id": CATEGORY["id"],
                     "label": int(label),
-                    "score": round(result.scores.get(int(label), 0.0), 4),
+                    "score": round(scores.get(int(label), 0.0), 4),
                     "area": int(objects.areas[n]),
                     "bbox": [left, top, right - left, bottom - top],
                     "iscrowd": 0,
                     "segmentation": {
                         "size": [height, width],
-                        "counts": runs(objects.mask(n), (top, left), (height, width)),
+                        "counts": found["counts"].decode("ascii"),
                     },
                 }
             )
+
+    def _take_in(self, part: Coco) -> None:
+        """Append all of another's planes and objects, numbered after those that are there."""
+        images, annotations = len(self.images), len(self.annotations)
+        self.images += [image | {"id": image["id"] + images} for image in part.images]
+        self.annotations += [
+            item | {"id": item["id"] + annotations, "image_id": item["image_id"] + images}
+            for item in part.annotations
+        ]
 
     def save(self, path: Path) -> None:
         """Write the file."""
