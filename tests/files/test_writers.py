@@ -7,21 +7,25 @@ import pytest
 import tifffile
 import zarr
 
-from napari_fastsam import Instances, PlaneAxes, PlaneResult
+from napari_fastsam import PlaneAxes
 from napari_fastsam.files import tiff_writer
 from napari_fastsam.files.calibration import Calibration
 from napari_fastsam.files.readers import Image, read_image
-from napari_fastsam.files.writers import label_file, write_labels
+from napari_fastsam.files.writers import write_labels
 
 
-def plane(index, labels):
-    return PlaneResult(index, Instances.empty(labels.shape), None, labels, {})
+def image_of(axes, shape):
+    return Image(Path("image.tif"), None, PlaneAxes(axes, shape), Calibration.pixels(axes))
 
 
-def write(path, axes, volume):
-    with label_file(path, axes, provenance={"napari_fastsam": {"version": "1"}}) as add:
-        for index in axes.indices():
-            add(plane(index, volume[axes.key(index)]))
+def noise(shape):
+    return np.random.default_rng(0).integers(0, 2**32, shape, np.uint32)
+
+
+def write(path, axes, labels):
+    """Write labels of an image of these axes."""
+    image = Image(Path("image.tif"), None, axes, Calibration.pixels(axes.axes))
+    write_labels(path, labels, image, provenance={"napari_fastsam": {"version": "1"}})
 
 
 @pytest.mark.parametrize("ending", [".tif", ".tiff", ".npy", ".zarr"])
@@ -60,15 +64,18 @@ def test_zarr_is_chunked_by_plane_and_tells_how_it_was_made(tmp_path):
     assert array.attrs["napari_fastsam"] == {"version": "1"}
 
 
-@pytest.mark.parametrize("ending", [".tif", ".npy", ".zarr"])
-def test_a_run_that_breaks_off_leaves_nothing(tmp_path, ending):
-    axes = PlaneAxes("ZYX", (2, 20, 30))
-    with (
-        pytest.raises(KeyboardInterrupt),
-        label_file(tmp_path / f"a{ending}", axes, provenance={}) as add,
-    ):
-        add(plane((0,), np.ones((20, 30), np.uint32)))
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif", ".npy", ".zarr", ".ome.zarr"])
+def test_labels_that_cannot_be_read_to_their_end_leave_nothing(tmp_path, ending):
+    class Broken:
+        shape = (2, 20, 30)
+
+        def __getitem__(self, key):
+            if key[0] == 1 or key[0] == slice(1, 2):
+                raise KeyboardInterrupt
+            return np.ones(self.shape, np.uint32)[key]
+
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / f"a{ending}", PlaneAxes("ZYX", (2, 20, 30)), Broken())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -82,14 +89,6 @@ class Watched:
         part = self.data[key]
         self.most = max(self.most, math.prod(np.shape(part)))
         return part
-
-
-def image_of(axes, shape):
-    return Image(Path("image.tif"), None, PlaneAxes(axes, shape), Calibration.pixels(axes))
-
-
-def noise(shape):
-    return np.random.default_rng(0).integers(0, 2**32, shape, np.uint32)
 
 
 @pytest.mark.parametrize("ending", [".tif", ".npy", ".zarr"])

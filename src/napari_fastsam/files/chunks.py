@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastsam.planes import PlaneAxes
+
 CHUNK = 1024
 """Pixels along Y and X of a chunk."""
 
@@ -30,6 +32,12 @@ class Reordered:
         for n, part in zip(self.order, key, strict=True):
             inner[n] = part
         return np.asarray(self.data[tuple(inner)]).transpose(self.order)
+
+
+def label_plane(axes: PlaneAxes, labels: Any, index: tuple[int, ...]) -> NDArray[Any]:
+    """Return the (H, W) labels of one plane of an image with these axes."""
+    plane = np.asarray(labels[axes.key(index)])
+    return plane if axes.axes.index("Y") < axes.axes.index("X") else plane.T
 
 
 def new_array(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastsam.files.chunks import label_plane
 from napari_fastsam.instances import Instances
 
 if TYPE_CHECKING:
@@ -81,11 +82,9 @@ class Coco:
         scores
             For the position of a plane, the score of each label on it.
         """
-        upright = axes.axes.index("Y") < axes.axes.index("X")
         part = Coco(self.provenance)
         for index in axes.indices():
-            plane = np.asarray(labels[axes.key(index)])
-            part._add(name, index, plane if upright else plane.T, scores(index))
+            part._add(name, index, label_plane(axes, labels, index), scores(index))
         self._take_in(part)
 
     def _add(

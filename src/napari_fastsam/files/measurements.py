@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._files import whole
+from napari_fastsam.files.chunks import label_plane
 from napari_fastsam.files.columns import Ruler, intensity_columns, plane_columns
 from napari_fastsam.files.volumes import Volumes
 
@@ -74,7 +75,7 @@ def measure(
     if not linked or along is None or letters[along] == "T":
         for index in axes.indices():
             known = scores(index) if scores else None
-            yield from measure_plane(image, _plane(image, labels, index), index, name, known)
+            yield from measure_plane(image, label_plane(axes, labels, index), index, name, known)
         return
     series: tuple[int, ...] | None = None
     volumes = Volumes(image, name, letters, along)
@@ -83,10 +84,8 @@ def measure(
             yield from volumes.rows(series)
             volumes = Volumes(image, name, letters, along)
         series = index[:along]
-        intensities = axes.read(image.data, index)
-        volumes.add(
-            index, _plane(image, labels, index), intensities, scores(index) if scores else {}
-        )
+        plane = label_plane(axes, labels, index)
+        volumes.add(index, plane, axes.read(image.data, index), scores(index) if scores else {})
     if series is not None:
         yield from volumes.rows(series)
 
@@ -177,12 +176,6 @@ def write_measurements(path: Path, rows: Iterable[Row], *, overwrite: bool = Fal
             table.writeheader()
             for line in kept:
                 table.writerow({key: _text(value) for key, value in json.loads(line).items()})
-
-
-def _plane(image: Image, labels: Any, index: tuple[int, ...]) -> NDArray[Any]:
-    """Return the labels of a plane, (H, W)."""
-    plane = np.asarray(labels[image.axes.key(index)])
-    return plane if image.axes.axes.index("Y") < image.axes.axes.index("X") else plane.T
 
 
 def _take_in(columns: list[str], row: Row) -> None:

@@ -5,14 +5,12 @@ Labels come from anything that is indexed like an array, and are read page by pa
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam._files import whole
-from napari_fastsam.files.calibration import Calibration
 from napari_fastsam.files.chunks import CHUNK, copy, new_array
 from napari_fastsam.files.endings import OME_TIFF, OME_ZARR, ending_of
 from napari_fastsam.files.ome_zarr_writer import add_labels, write_ome_zarr
@@ -20,12 +18,11 @@ from napari_fastsam.files.tiff_writer import write_ome_tiff, write_tiff
 from napari_fastsam.files.zarrs import image_of_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from napari_fastsam.files.calibration import Calibration
     from napari_fastsam.files.readers import Image
-    from napari_fastsam.pipeline import PlaneResult
-    from napari_fastsam.planes import PlaneAxes
 
 
 def write_labels(
@@ -83,30 +80,6 @@ def write_labels(
         else:
             calibration = image.calibration.on(image.label_axes)
             _write(path, partial, labels, calibration, provenance)
-
-
-@contextmanager
-def label_file(
-    path: Path, axes: PlaneAxes, *, provenance: Mapping[str, Any], overwrite: bool = False
-) -> Iterator[Callable[[PlaneResult], None]]:
-    """Open a label image, and give a function that writes the labels of one plane.
-
-    Parameters
-    ----------
-    path
-        Ends in ``.tif``, ``.npy`` or ``.zarr``. All labels are held in memory.
-    axes
-        Those of the image; the label image has the same without channels.
-    provenance
-        As in `write_labels`.
-    overwrite
-        Whether an existing file may be replaced.
-    """
-    letters = "".join(letter for letter in axes.axes if letter not in "CS")
-    with whole(path, overwrite=overwrite) as partial:
-        labels = np.zeros(axes.label_shape, np.uint32)
-        yield lambda result: axes.write(labels, result.index, result.labels)
-        _write(path, partial, labels, Calibration.pixels(letters), provenance)
 
 
 def _write(
