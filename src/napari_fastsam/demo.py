@@ -88,7 +88,7 @@ def run_demo(
         if isinstance(outcome, Failed):
             raise outcome.error
         assert isinstance(outcome, Done)  # as there is no manifest
-        labels = read_image(outcome.output).data
+        labels = np.asarray(read_image(outcome.output).data)
         _write_png(overlay_path(folder, name), overlay(_picture(name), labels))
         yield outcome
 
