@@ -7,6 +7,7 @@ them are small.
 from __future__ import annotations
 
 import errno
+import logging
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
@@ -211,7 +212,7 @@ def cluster(spec: ModelSpec, *, workers: int = 0, scheduler: str = "") -> Iterat
         If no scheduler answers.
     """
     try:
-        from distributed import Client, LocalCluster
+        import distributed  # noqa: F401
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             message(
@@ -220,6 +221,26 @@ def cluster(spec: ModelSpec, *, workers: int = 0, scheduler: str = "") -> Iterat
                 'pip install "napari-fastsam[cluster]"',
             )
         ) from error
+    with _quiet():
+        yield from _connected(spec, workers, scheduler)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what dask logs of lost connections: a run says what comes of them."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _connected(spec: ModelSpec, workers: int, scheduler: str) -> Iterator[Cluster]:
+    """Yield the cluster."""
+    from distributed import Client, LocalCluster
+
     if not scheduler:
         options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
         with LocalCluster(n_workers=workers, **options) as local, Client(local) as client:
