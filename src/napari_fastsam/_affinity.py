@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from napari_fastsam._tracks import Objects, Pairs
 
 _CONTAINED = 0.5  # share of the smaller mask on the other from which two are linked at any IoU
-_CONTAINMENT = 0.7  # weight of that share beside the IoU: caps of a cell still find the cell
+_CONTAINMENT = 0.5  # weight of that share beside the IoU: caps of a cell still find the cell
 _GAP_DISCOUNT = 0.5  # each plane missed halves what a link is worth, so neighbours come first
-_NEARNESS = 0.1  # what nearness adds to them at most: it decides where overlap does not
+_NEARNESS = 0.5  # weight of nearness and likeness in size: of neighbours alike the nearer wins
 _MIN_SIZE_RATIO = 0.5  # objects that do not overlap are the same only if about the same size
 
 

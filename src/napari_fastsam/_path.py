@@ -44,14 +44,13 @@ def path_between(
     stages = [ends[0], *(near(plane, ends) for plane in planes), ends[1]]
     worth = [np.zeros(1)]
     steps: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]] = []
-    still = np.zeros(2)
     for n, stage in enumerate(stages[1:], 1):
         best = np.full(len(stage), -np.inf)
         stage_from, row_from, fit_of = (np.zeros(len(stage), t) for t in (np.intp, np.intp, float))
         for earlier in range(max(0, n - 1 - max_gap), n):
             if not len(stages[earlier]) or not len(stage):
                 continue
-            fit = fits(stages[earlier], stage, still)
+            fit = fits(stages[earlier], stage, [(0.0, 0.0)])
             gain = fit * np.sqrt(stage.scores) * _GAP_DISCOUNT ** (n - earlier - 1)
             total = np.where(fit >= MIN_FIT, worth[earlier][:, None] + gain, -np.inf)
             row = total.argmax(0)

@@ -15,14 +15,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_CROWD = 5  # objects that say how all move
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Objects:
-    """Objects as they were last seen: masks, linked labels, centroids, planes missed since."""
+    """Objects as they were last seen: masks, linked labels, centroids, planes missed since.
+
+    `motions`, (N, 2), is by how many pixels each is expected to move from plane to plane.
+    """
 
     masks: Instances
     numbers: NDArray[np.uint32]
     centroids: NDArray[np.float64]
     missed: NDArray[np.int64]
+    motions: NDArray[np.float64]
+
+    @property
+    def shifts(self) -> NDArray[np.float64]:
+        """(N, 2): by how much each is expected to have moved on the next plane."""
+        return self.motions * (self.missed[:, None] + 1)
 
     def without(self, rows: NDArray[np.intp]) -> Objects:
         """Return all but some."""
@@ -42,6 +54,7 @@ class Objects:
             "numbers": self.numbers,
             "centroids": self.centroids,
             "missed": self.missed,
+            "motions": self.motions,
         }
 
     @classmethod
@@ -52,12 +65,16 @@ class Objects:
         sizes = (bboxes[:, 2:] - bboxes[:, :2]).prod(1)
         buffer = np.unpackbits(arrays["masks"], count=int(sizes.sum())).astype(bool)
         masks = Instances((height, width), bboxes, np.ones(len(bboxes), np.float32), buffer)
-        return cls(masks, arrays["numbers"], arrays["centroids"], arrays["missed"])
+        return cls(masks, *(arrays[name] for name in ("numbers", "centroids", "missed", "motions")))
 
     def _only(self, rows: NDArray[np.intp]) -> Objects:
         """Return some of them."""
         return Objects(
-            self.masks[rows], self.numbers[rows], self.centroids[rows], self.missed[rows]
+            self.masks[rows],
+            self.numbers[rows],
+            self.centroids[rows],
+            self.missed[rows],
+            self.motions[rows],
         )
 
 
@@ -86,20 +103,35 @@ def objects_of(plane: NDArray[Any]) -> tuple[NDArray[np.int64], Objects]:
         np.zeros(len(values), np.uint32),
         np.array(centroids, np.float64).reshape(-1, 2),
         np.zeros(len(values), np.int64),
+        np.zeros((len(values), 2)),
     )
 
 
 def overlaps(
-    masks: Instances, plane: NDArray[Any], values: NDArray[np.int64]
+    before: Objects, plane: NDArray[Any], values: NDArray[np.int64]
 ) -> dict[tuple[int, int], int]:
-    """Return the pixels that each mask (row) shares with each of a plane's labels (column)."""
-    shared = {}
-    for row, (top, left, bottom, right) in enumerate(masks.bboxes):
-        under = plane[top:bottom, left:right][masks.mask(row)]
-        labels, counts = np.unique(under[under > 0], return_counts=True)
-        for col, count in zip(np.searchsorted(values, labels), counts, strict=True):
-            shared[row, int(col)] = int(count)
+    """Return the pixels that each object (row) shares with each of a plane's labels (column).
+
+    Where it was, or where it is expected, whichever are more.
+    """
+    shared: dict[tuple[int, int], int] = {}
+    for row, expected in enumerate(np.rint(before.shifts).astype(int)):
+        for shift in {(0, 0), (int(expected[0]), int(expected[1]))}:
+            under = _under(before.masks, row, shift, plane)
+            labels, counts = np.unique(under[under > 0], return_counts=True)
+            for col, pixels in zip(np.searchsorted(values, labels), counts, strict=True):
+                shared[row, int(col)] = max(int(pixels), shared.get((row, int(col)), 0))
     return shared
+
+
+def _under(masks: Instances, row: int, shift: tuple[int, int], plane: NDArray[Any]) -> NDArray[Any]:
+    """Return the values of a plane under a mask that was moved, as far as it lies inside."""
+    low = masks.bboxes[row, :2] + shift
+    high = masks.bboxes[row, 2:] + shift
+    top, left = np.maximum(low, 0)
+    bottom, right = np.maximum(np.minimum(high, plane.shape), (top, left))
+    inside = masks.mask(row)[top - low[0] : bottom - low[0], left - low[1] : right - low[1]]
+    return np.asarray(plane[top:bottom, left:right][inside])
 
 
 def pairs_of(
@@ -108,21 +140,41 @@ def pairs_of(
     shared: dict[tuple[int, int], int],
     reach: NDArray[np.float64],
 ) -> Pairs:
-    """Return the pairs that overlap, and those with centroids in reach."""
+    """Return the pairs that overlap, and those with centroids in reach, now or as expected."""
     from scipy.spatial import KDTree
 
     joined = dict(shared)
+    expected = before.centroids + before.shifts
     if len(now.numbers) and len(before.numbers):
-        near = KDTree(now.centroids).query_ball_point(before.centroids, reach)
-        for row, found in enumerate(near):
-            for col in found:
-                joined.setdefault((row, col), 0)
+        tree = KDTree(now.centroids)
+        for places in (before.centroids, expected):
+            for row, found in enumerate(tree.query_ball_point(places, reach)):
+                for col in found:
+                    joined.setdefault((row, col), 0)
     rows, cols = np.array(sorted(joined), np.intp).reshape(-1, 2).T
-    distance = np.linalg.norm(before.centroids[rows] - now.centroids[cols], axis=1)
+    distance = np.minimum(
+        np.linalg.norm(before.centroids[rows] - now.centroids[cols], axis=1),
+        np.linalg.norm(expected[rows] - now.centroids[cols], axis=1),
+    )
     nearness = np.zeros(len(rows))
     np.divide(reach[rows] - distance, reach[rows], out=nearness, where=distance < reach[rows])
     pixels = np.array([joined[pair] for pair in sorted(joined)], np.int64)
     return Pairs(rows, cols, pixels, nearness)
+
+
+def with_motions(
+    before: Objects, now: Objects, rows: NDArray[np.intp], cols: NDArray[np.intp]
+) -> Objects:
+    """Return `now` with motions: half each object's own last step, half that of all in common.
+
+    The common one, all of it for new objects, is the median over the pairs linked, so that a stage
+    that moves is followed; a few objects have none in common.
+    """
+    steps = (now.centroids[cols] - before.centroids[rows]) / (before.missed[rows, None] + 1)
+    common = np.median(steps, axis=0) if len(steps) >= _CROWD else np.zeros(2)
+    motions = np.tile(common, (len(now.numbers), 1))
+    motions[cols] = (steps + common) / 2
+    return replace(now, motions=motions)
 
 
 def together(first: Objects, second: Objects) -> Objects:
@@ -132,4 +184,5 @@ def together(first: Objects, second: Objects) -> Objects:
         np.concatenate([first.numbers, second.numbers]),
         np.concatenate([first.centroids, second.centroids]),
         np.concatenate([first.missed, second.missed]),
+        np.concatenate([first.motions, second.motions]),
     )

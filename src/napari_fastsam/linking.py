@@ -14,7 +14,15 @@ import numpy as np
 from napari_fastsam._affinity import affinity, reach
 from napari_fastsam._assignment import assign
 from napari_fastsam._checks import fail_if
-from napari_fastsam._tracks import Objects, Pairs, objects_of, overlaps, pairs_of, together
+from napari_fastsam._tracks import (
+    Objects,
+    Pairs,
+    objects_of,
+    overlaps,
+    pairs_of,
+    together,
+    with_motions,
+)
 from napari_fastsam.lineage import COLUMNS, Event, Lineage
 
 if TYPE_CHECKING:
@@ -157,7 +165,7 @@ class Linker:
             before = objects_of(np.zeros_like(image))[1]
         else:
             before = self._seen.after((plane - self._plane - 1) // self.step, self.max_gap)
-        shared = overlaps(before.masks, image, values)
+        shared = overlaps(before, image, values)
         pairs = pairs_of(before, now, shared, reach(before, self.max_distance))
         gains, allowed = affinity(before, now, pairs, self.min_iou)
         possible = np.flatnonzero(allowed)
@@ -169,6 +177,7 @@ class Linker:
         self.events += events
         self._lineage.add(plane, now.numbers, events)
         self._plane = plane
+        now = with_motions(before, now, pairs.rows[links], pairs.cols[links])
         self._seen = together(before.without(pairs.rows[links]).after(1, self.max_gap), now)
         numbers = np.zeros(int(image.max(initial=0)) + 1, np.uint32)
         numbers[values] = now.numbers
