@@ -80,7 +80,10 @@ class Picture:
 
     @property
     def settled(self) -> Display:
-        """How every part is shown; the plane is gone through to find that out."""
+        """How every part is shown; without limits, the plane is gone through to find that out."""
+        limits = self._display.contrast_limits
+        if limits is not None and None not in limits:
+            return self._display
         if self._settled is None and self.like is not None:
             self._settled = self.like.settled
         if self._settled is None:
