@@ -140,6 +140,7 @@ def test_only_the_planes_chosen_are_done(viewer, dock, long_stack):
     dock.ranges.value = "1:6:2/8"
     assert dock.ranges.positions == (range(1, 7, 2),)
     assert "3 of 8 planes" in dock.stack.reason.text()
+    assert dock.everything_stack_button.text == "Everything on 3 planes"
     dock.everything_stack()
     dock.settle()
     assert by_plane(labels_of(viewer)) == [0, 3, 0, 2, 0, 3, 0, 0]

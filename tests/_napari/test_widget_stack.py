@@ -132,6 +132,7 @@ def test_linked_objects_keep_their_label(viewer, dock, stack, blobs):
     labels = labels_of(viewer)
     assert labels.data[0][CENTRES[1]] == labels.data[1][CENTRES[1]]
     assert found(labels) == [1, 2, 3]
+    assert dock.status.message.text().startswith("3 new objects."), "each is told once"
     np.testing.assert_array_equal(fs.replay(labels, stack[2:], model=blobs), labels.data)
 
 

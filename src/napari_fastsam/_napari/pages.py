@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 _MARGINS = (6, 8, 6, 8)
 
-_STACK_BUTTONS = {"prompts": "Prompts on all planes", "everything": "Everything on all planes"}
-
 
 class ClickPage:
     """Objects that are pointed at; `native` is the page."""
@@ -147,11 +145,11 @@ class StackPage:
             tooltip="An object that goes on in the next plane keeps its label.",
         )
         self.prompts_stack_button = PushButton(
-            text=_STACK_BUTTONS["prompts"],
+            text=words.stack_button("prompts"),
             tooltip="Take what points and shapes ask for, on each plane that has some.",
         )
         self.everything_stack_button = PushButton(
-            text=_STACK_BUTTONS["everything"],
+            text=words.stack_button("everything"),
             tooltip="Take every object that the sliders of the Everything tab leave, on each "
             "plane. Cancel keeps the planes that are done.",
         )
@@ -179,13 +177,16 @@ class StackPage:
     def offer_resume(self, stopped: words.Stopped) -> None:
         """Show whether a run that was stopped can be gone on with, and by which button."""
         self._stopped = stopped
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what the buttons do, and what there is."""
+        stopped, chosen = self._stopped, self.ranges.planes
+        part = None if chosen == self._planes else chosen
         for kind, button in (
             ("prompts", self.prompts_stack_button),
             ("everything", self.everything_stack_button),
         ):
             goes_on = stopped.fits and stopped.kind == kind
-            button.text = words.resume(stopped) if goes_on else _STACK_BUTTONS[kind]
-        self._tell()
-
-    def _tell(self) -> None:
-        self.reason.setText(words.stack_of(self._planes, self.ranges.planes, self._stopped))
+            button.text = words.resume(stopped) if goes_on else words.stack_button(kind, part)
+        self.reason.setText(words.stack_of(self._planes, chosen, stopped))

@@ -89,6 +89,8 @@ class Run:
     course, looked, waiting
         How far the network and the linking have come, how many planes that is, and those of them
         that were found but not written: with these, what was stopped can be gone on with.
+    given
+        The labels that were written, where objects go on from plane to plane.
     """
 
     asked: Request | Everything
@@ -108,6 +110,7 @@ class Run:
     course: Course = field(default_factory=Course)
     looked: int = 0
     waiting: dict[Index, Found] = field(default_factory=dict)
+    given: set[int] = field(default_factory=set)
 
     def write_to(self, work: Work | None) -> None:
         """Write to these labels, on planes along the axes of the run; in the main thread."""
@@ -180,7 +183,7 @@ class Runs:
             lambda cancelled: _work(run, self._cache, job, cancelled),
             lambda found: self._receive(run, job, found),
             lambda ending, error: self._ended(run, ending, error),
-            before=run.tally.planes,
+            before=run.looked,
         )
         self.worker.submit(job)
         return job
@@ -212,7 +215,11 @@ class Runs:
 
     def _write(self, run: Run, work: Work, planned: Planned) -> Iterator[None]:
         """Write a plane as a part of the run's one step."""
-        run.tally.new += planned.new
+        if _each_alone(run):
+            run.tally.new += planned.new
+        else:
+            run.given.update(planned.numbers.values())
+            run.tally.new = len(run.given)
         run.tally.taken += planned.taken
         if isinstance(run.asked, Everything):
             record = plain(
@@ -231,10 +238,14 @@ class Runs:
         yield from work.labelling.writing(planned, step=run.step)
 
 
+def _each_alone(run: Run) -> bool:
+    """Whether no object goes on from plane to plane."""
+    return isinstance(run.asked, Everything) or counts_on_each_plane(run.asked)
+
+
 def _plan(run: Run, work: Work, found: Found) -> Planned:
     """Work out how a plane's objects get into the labels; from any thread."""
-    each = isinstance(run.asked, Everything) or counts_on_each_plane(run.asked)
-    numbers = {} if each else run.numbers
+    numbers = {} if _each_alone(run) else run.numbers
     return work.labelling.plan(
         found.index,
         found.labels,

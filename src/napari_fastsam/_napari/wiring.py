@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_fastsam._napari.asked import PointRow
-    from napari_fastsam._napari.following import Track
     from napari_fastsam._napari.live import Questions
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending, Job
@@ -285,18 +284,17 @@ class Wired(Seeing):
         if error is not None:
             self._show(error)
         elif (track := self.following.shown) is not None:
-            text = self._track_text(track, links=False)
+            found, taken = stretches(track.found), stretches(track.taken - track.found)
+            text = words.followed(track.label, found, sorted(track.lost), taken)
             self.status.say(f"Cancelled. {text}" if ending == "cancelled" else text)
         self._show_followed()
 
     def _show_followed(self) -> None:
         """Show where an object was lost, as long as that is so."""
         track = self.following.shown
-        self.click.tell_followed("" if track is None else self._track_text(track, links=True))
-
-    def _track_text(self, track: Track, *, links: bool) -> str:
-        found, taken = stretches(track.found), stretches(track.taken - track.found)
-        return words.followed(track.label, found, sorted(track.lost), taken, links=links)
+        self.click.tell_followed(
+            words.lost(track.label, sorted(track.lost)) if track and track.lost else ""
+        )
 
     # Runs over many planes.
 

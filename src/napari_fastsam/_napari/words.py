@@ -111,6 +111,18 @@ class Stopped:
     fits: bool = False
 
 
+def stack_button(kind: str, planes: int | None = None) -> str:
+    """Say what a run does, and on how many planes; ``None`` for all.
+
+    Examples
+    --------
+    >>> stack_button("everything"), stack_button("prompts", 21)
+    ('Everything on all planes', 'Prompts on 21 planes')
+    """
+    where = "all planes" if planes is None else count(planes, "plane")
+    return f"{kind.capitalize()} on {where}"
+
+
 def resume(stopped: Stopped) -> str:
     """Say what a run that is gone on with will do."""
     return f"Resume ({stopped.planes - stopped.done} of {stopped.planes} left)"
@@ -346,7 +358,7 @@ def answered(what: Answered) -> str:
     return " ".join(parts)
 
 
-def followed(label: int, planes: str, lost: Sequence[int], taken: str, *, links: bool) -> str:
+def followed(label: int, planes: str, lost: Sequence[int], taken: str) -> str:
     """Say where an object was followed to, and where it was lost.
 
     Parameters
@@ -357,16 +369,26 @@ def followed(label: int, planes: str, lost: Sequence[int], taken: str, *, links:
         The planes that it is on, and those where others have its place, in a few words.
     lost
         Where it was not found any more.
-    links
-        Whether planes where it was lost are links.
     """
     parts = [f"Label {label} is on planes {planes}."]
     if taken:
         parts.append(f"Others have its place on {taken}.")
     if lost:
-        names = [f'<a href="{n}">plane {n}</a>' if links else f"plane {n}" for n in sorted(lost)]
-        parts.append(f"Not found on {' and '.join(names)}: where it goes on, click it there.")
+        names = " and ".join(f"plane {n}" for n in lost)
+        parts.append(f"Not found on {names}: where it goes on, click it there.")
     return " ".join(parts)
+
+
+def lost(label: int, planes: Sequence[int]) -> str:
+    """Say where an object was lost, with links to these planes.
+
+    Examples
+    --------
+    >>> lost(3, [6])
+    'Label 3 was lost on <a href="6">plane 6</a>. Click it there if it goes on, or press N.'
+    """
+    links = " and ".join(f'<a href="{n}">plane {n}</a>' for n in planes)
+    return f"Label {label} was lost on {links}. Click it there if it goes on, or press N."
 
 
 def undone(record: Mapping[str, Any]) -> str:
