@@ -257,8 +257,7 @@ def _numbers(
         course.asked += len(plane.scores)
     if request.link:
         assert labels is not None
-        sizes = [request.layout.shape[n] for n in request.layout.steps]
-        along = max((n for n, size in enumerate(sizes) if size > 1), default=0)
+        along = request.layout.along or 0
         if course.series is not None and course.series != plane.index[:along]:
             course.linker.reset()
         course.series = plane.index[:along]

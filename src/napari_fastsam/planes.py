@@ -214,6 +214,12 @@ class PlaneAxes:
         return tuple(n for n, letter in enumerate(self.axes) if letter not in "YXCS")
 
     @property
+    def along(self) -> int | None:
+        """Which of `steps` objects are followed along: the last that is longer than one plane."""
+        long = [n for n, step in enumerate(self.steps) if self.shape[step] > 1]
+        return long[-1] if long else None
+
+    @property
     def label_shape(self) -> tuple[int, ...]:
         """The shape of a label image of the whole array: the array's, without its channels."""
         return tuple(size for n, size in enumerate(self.shape) if n != self.channel)

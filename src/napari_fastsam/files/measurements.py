@@ -70,8 +70,7 @@ def measure(
     """
     axes = image.axes
     letters = "".join(axes.axes[n] for n in axes.steps)
-    sizes = [axes.shape[n] for n in axes.steps]
-    along = max((n for n, size in enumerate(sizes) if size > 1), default=None)
+    along = axes.along
     if not linked or along is None or letters[along] == "T":
         for index in axes.indices():
             known = scores(index) if scores else None
