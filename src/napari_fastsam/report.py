@@ -109,8 +109,13 @@ class Tally:
     def objects(self) -> tuple[FoundObject, ...]:
         """The objects so far, by plane where labels count from 1 on each, then by label."""
         if self._across:
-            return tuple(self._rows[label] for label in sorted(self._rows))[: self._most]
+            return self.by_label[: self._most]
         return tuple(self._listed)
+
+    @property
+    def by_label(self) -> tuple[FoundObject, ...]:
+        """All objects so far if each label means one, none otherwise."""
+        return tuple(self._rows[label] for label in sorted(self._rows)) if self._across else ()
 
     @property
     def summary(self) -> Summary:

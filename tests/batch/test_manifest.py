@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_fastsam.batch.manifest import Manifest, differences, manifest_path, stamp
+from napari_fastsam.batch.manifest import Manifest, differences, stamp
+from napari_fastsam.batch.places import manifest_path
 
 SETTINGS = {"model": {"image_size": 640}, "job": {"link": False}}
 

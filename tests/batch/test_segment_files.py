@@ -7,7 +7,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_fastsam import Cleanup
+from napari_fastsam import Cleanup, ModelSpec
 from napari_fastsam.batch import Done, Failed, Job, segment_files
 from napari_fastsam.files.inputs import find_images
 from napari_fastsam.files.outputs import plan_outputs
@@ -201,35 +201,14 @@ def test_the_output_tells_how_it_was_made(blobs):
     assert about["job"]["cleanup"]["opening"] == 1
 
 
-def test_tiles_are_cut_when_asked_for(blobs):
+@pytest.mark.parametrize("output", ["v.npy", "v.json"])
+def test_tiles_are_cut_when_the_model_asks_for_them(blobs, monkeypatch, output):
+    monkeypatch.setattr(blobs, "spec", ModelSpec(model="blobs", tile=40), raising=False)
     np.save("a.npy", SCENE)
-    segment("a.npy", "v.npy", blobs, tile=40)
+    (done,) = segment("a.npy", output, blobs)
     assert blobs.calls > 1
     assert max(max(shape[:2]) for shape in blobs.shapes) <= 40
-    np.testing.assert_array_equal(np.load("v.npy") > 0, SCENE > 0)
-
-
-class Narrow:
-    """A segmenter whose network sees 32 pixels."""
-
-    def __init__(self, segmenter):
-        from napari_fastsam import ModelSpec
-
-        self.spec = ModelSpec(image_size=32)
-        self.segment = segmenter.segment
-
-
-@pytest.mark.parametrize(
-    ("width", "tile", "tiled"),
-    [(64, "auto", False), (65, "auto", True), (65, "off", False)],
-    ids=["twice the network's size", "more than that", "switched off"],
-)
-def test_only_planes_over_twice_the_networks_size_are_tiled_by_themselves(
-    blobs, width, tile, tiled
-):
-    np.save("a.npy", SCENE[:, :width])
-    segment("a.npy", "v.npy", Narrow(blobs), tile=tile)
-    assert (blobs.calls > 1) is tiled
+    assert sorted(found.area for found in done.objects) == [4, 200, 600]
 
 
 def test_progress_counts_the_planes_of_each_image(blobs):

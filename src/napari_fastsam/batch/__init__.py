@@ -10,8 +10,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from napari_fastsam.batch.job import Job, Tile
-from napari_fastsam.batch.manifest import Manifest, manifest_path
+from napari_fastsam.batch.job import Job, Span
+from napari_fastsam.batch.manifest import Manifest
+from napari_fastsam.batch.places import manifest_path
 from napari_fastsam.batch.run import Failed, Run, UpToDate
 from napari_fastsam.batch.tasks import Done
 from napari_fastsam.batch.workers import Cluster, Here, cluster
@@ -32,7 +33,7 @@ __all__ = [
     "Failed",
     "Here",
     "Job",
-    "Tile",
+    "Span",
     "UpToDate",
     "cluster",
     "manifest_path",

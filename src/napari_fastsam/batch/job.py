@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +16,40 @@ from napari_fastsam.prompts import Prompts
 if TYPE_CHECKING:
     from napari_fastsam.files.readers import Image
     from napari_fastsam.pipeline import Index
+    from napari_fastsam.planes import PlaneAxes
 
-Tile = int | Literal["auto", "off"]
-"""The side of a tile in pixels; tiles for large planes only; or no tiles."""
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Some positions on a stepped axis: from, up to but not including, and every how many.
+
+    Parameters
+    ----------
+    axis
+        Its letter; none is the axis that objects are followed along.
+    start, stop
+        As in a Python slice: ``None`` is the end, and negative positions count from it.
+    step
+        1 or more.
+
+    Raises
+    ------
+    ValueError
+        If the step is less than 1.
+    """
+
+    axis: str = ""
+    start: int | None = None
+    stop: int | None = None
+    step: int = 1
+
+    def __post_init__(self) -> None:
+        fail_if(
+            self.step < 1,
+            "every plane (1) or every so many",
+            f"a step of {self.step}",
+            "write FROM:TO:EVERY, as 10:50:2",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,30 +65,71 @@ class Job:
         (min_row, min_col, max_row, max_col), half-open, each around one object.
     axes
         A letter for each axis of the images; ``None`` takes the file's own, else guesses.
+    spans
+        The planes wanted, one `Span` for an axis at most; axes without any are gone through as a
+        whole. Other planes stay without labels.
     confidence
         As in `Request`.
     cleanup
         What is tidied afterwards.
     link
-        Give an object one label through the last of the stepped axes.
-    tile
-        The side of a tile in pixels; ``"auto"`` tiles planes that are more than twice as long as
-        what the network sees; ``"off"`` never does.
+        Give an object one label through the last of the stepped axes. Planes that are left out by
+        a step do not count as gaps.
+    tables
+        Write what is measured of the objects beside the labels, and with `link` their lineage.
     """
 
     points: tuple[tuple[float, float], ...] = ()
     background: tuple[tuple[float, float], ...] = ()
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     axes: str | None = None
+    spans: tuple[Span, ...] = ()
     confidence: float | None = None
     cleanup: Cleanup = field(default_factory=Cleanup)
     link: bool = False
-    tile: Tile = "auto"
+    tables: bool = False
 
     @property
     def prompted(self) -> bool:
         """Whether single objects are asked for."""
         return bool(self.points or self.background or self.boxes)
+
+    def indices(self, axes: PlaneAxes) -> list[Index]:
+        """Return the planes that are wanted of an array, in order.
+
+        Raises
+        ------
+        ValueError
+            If a span names an axis that is not stepped through, or one twice, or no plane is left.
+        """
+        if not self.spans:
+            return list(axes.indices())
+        letters = [axes.axes[n] for n in axes.steps]
+        default = letters[axes.along or 0] if letters else ""
+        named = [(span.axis or default).upper() for span in self.spans]
+        fail_if(
+            not set(named) <= set(letters) or len(set(named)) < len(named),
+            f"planes along {' or '.join(letters)}, each axis once" if letters else "a stack",
+            f"{' and '.join(name or 'planes' for name in named)} of an array with axes {axes.axes}",
+            "name axes that are stepped through, or leave the planes out",
+        )
+        spans = dict(zip(named, self.spans, strict=True))
+        chosen = []
+        for n, letter in zip(axes.steps, letters, strict=True):
+            span = spans.get(letter, Span())
+            chosen.append(range(axes.shape[n])[span.start : span.stop : span.step])
+            fail_if(
+                not chosen[-1],
+                f"planes from 0 to {axes.shape[n] - 1} along {letter}",
+                f"{span.start}:{span.stop}, which leaves none",
+                "write FROM:TO, the first and the one after the last",
+            )
+        return list(product(*chosen))
+
+    def step(self, axes: PlaneAxes) -> int:
+        """Return how far apart the planes that objects are linked through are."""
+        letter = axes.axes[axes.steps[axes.along or 0]] if axes.steps else ""
+        return next((s.step for s in self.spans if (s.axis or letter).upper() == letter), 1)
 
     def request(self, image: Image, indices: tuple[Index, ...] | None = None) -> Request:
         """Return what is asked of an image's planes, each by itself.
@@ -86,6 +159,7 @@ class Job:
             prompts = {(): plane}
         return Request(
             data=image.data,
+            levels=image.levels,
             axes=image.axes,
             indices=indices,
             prompts=prompts,

@@ -8,28 +8,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from napari_fastsam.pipeline import Index
-
-FOLDER_NAME = "run.jsonl"
-"""The manifest's name in a folder of outputs; beside a single one it follows the output's name."""
 
 Stamp = tuple[int, int]
 """Size in bytes and time of the last change in nanoseconds of a file, of a zarr its metadata's."""
 
 _METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
-
-
-def manifest_path(output: Path, *, folder: bool) -> Path:
-    """Return where the manifest of a run lies that writes to a file, or into a folder."""
-    return output / FOLDER_NAME if folder else output.with_name(f"{output.name}.{FOLDER_NAME}")
 
 
 def stamp(path: Path) -> Stamp | None:
@@ -62,6 +54,8 @@ class Known:
         Where its labels are, and the stamp of that file, once they are all there.
     objects
         How many they are.
+    writing
+        Where they were about to be written when the run was last heard of.
     """
 
     settings: Mapping[str, Any]
@@ -70,6 +64,7 @@ class Known:
     output: str = ""
     written: Stamp | None = None
     objects: int = 0
+    writing: str = ""
 
 
 class Manifest:
@@ -101,10 +96,13 @@ class Manifest:
             self._read(path)
 
     def close(self) -> None:
-        """Let others write to the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Let others write to the file, which goes if nothing was done."""
+        if self._file is None:
+            return
+        self._file.close()
+        self._file = None
+        if self.path is not None and not any(map(_is_worth_keeping, self.images.values())):
+            self.path.unlink(missing_ok=True)
 
     def is_done(self, name: str, source: Path, output: Path) -> bool:
         """Whether the labels of an image as it is now are in a file, made with these settings."""
@@ -121,6 +119,11 @@ class Manifest:
         known = self.images.get(name)
         ours = known is not None and known.output == str(output)
         return ours and known is not None and known.written == stamp(output)
+
+    def was_writing(self, name: str, output: Path) -> bool:
+        """Whether a run may have been killed between writing labels and noting that."""
+        known = self.images.get(name)
+        return known is not None and known.writing == str(output)
 
     def planes(self, name: str, source: Path) -> set[Index]:
         """Return the planes of an image that are in its store."""
@@ -153,6 +156,19 @@ class Manifest:
         added = list(planes)
         known.planes.update(added)
         self._note({"image": name, "source": known.source, "planes": added})
+
+    def add_writing(self, name: str, source: Path, output: Path) -> None:
+        """Note that the labels of an image will be in a file soon."""
+        known = self.images.setdefault(name, Known(self.settings, stamp(source)))
+        known.writing = str(output)
+        self._note({"image": name, "source": known.source, "writing": known.writing})
+
+    def drop_writing(self, name: str) -> None:
+        """Note that the labels of an image could not be written."""
+        known = self.images.get(name)
+        if known is not None and known.writing:
+            known.writing = ""
+            self._note({"image": name, "source": known.source})
 
     def add_output(self, name: str, source: Path, output: Path, objects: int) -> None:
         """Note that all labels of an image are in a file."""
@@ -197,6 +213,7 @@ class Manifest:
         if known is None or known.settings != settings or known.source != source:
             known = self.images[name] = Known(settings, source)
         known.planes.update(tuple(plane) for plane in entry.get("planes", ()))
+        known.writing = entry.get("writing", "")
         if "output" in entry:
             known.output, known.objects = entry["output"], entry["objects"]
             known.written = tuple(entry["written"]) if entry["written"] else None
@@ -232,6 +249,11 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "
         elif one != other:
             found.append(f"{name} was {one!r} and is {other!r}")
     return found
+
+
+def _is_worth_keeping(known: Known) -> bool:
+    """Whether a later run can make use of what is known of an image."""
+    return bool(known.planes or known.written or (known.writing and Path(known.writing).exists()))
 
 
 def _lock(file: IO[str], path: Path) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import message
+from napari_fastsam.batch.places import lineage_path, table_path, work_folder
 from napari_fastsam.batch.store import Store
-from napari_fastsam.batch.tasks import Done, Finish, Labelled, Look, Task, Whole, Work
+from napari_fastsam.batch.tasks import Done, Finish, Look, Task, Whole, Work, lineage_rows
 from napari_fastsam.batch.workers import IMAGE_FAULTS, DiskFullError
 from napari_fastsam.files.coco import Coco
 from napari_fastsam.files.inputs import file_names
-from napari_fastsam.files.outputs import COCO, refuse_existing, whole
+from napari_fastsam.files.measurements import measure, write_measurements
+from napari_fastsam.files.outputs import COCO, clear_leftovers, refuse_existing, whole
 from napari_fastsam.files.readers import PICTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_fastsam.batch.job import Job
@@ -86,6 +89,11 @@ class _Image:
         assert self.axes is not None
         return Store(self.work.folder, self.axes)
 
+    def scores(self, linked: bool) -> Callable[[Index], Mapping[int, float]]:
+        """Return what tells the score of each label of a plane."""
+        store = self.store
+        return lambda index: store.scores(index, linked=linked)
+
 
 class Run:
     """What is left to do of a batch, and what was done.
@@ -128,20 +136,31 @@ class Run:
             If something may not be replaced.
         """
         batch = list(zip(file_names(inputs), inputs, outputs, strict=True))
-        current = {name for name, item, to in batch if self._notes.is_done(name, item.path, to)}
+        current = {
+            name
+            for name, item, to in batch
+            if self._notes.is_done(name, item.path, to)
+            and all(path.exists() for path in self._tables(to))
+        }
         together = outputs[0].suffix.lower() == COCO
         if together:
             self._annotations = outputs[0]
             current = current if len(current) == len(batch) else set()
         if not self._overwrite:
             self._notes.require_same_settings(name for name, _, _ in batch if name not in current)
-        targets = dict.fromkeys(to for name, _, to in batch if name not in current)
-        refuse_existing([to for to in targets if not self._notes.wrote(_ALL, to)], self._overwrite)
+        mine = {
+            to
+            for name, _, to in batch
+            if self._notes.was_writing(_ALL if together else name, to)
+            or self._notes.wrote(_ALL, to)
+        }
+        new = dict.fromkeys(to for name, _, to in batch if name not in current and to not in mine)
+        refuse_existing([path for to in new for path in (to, *self._tables(to))], self._overwrite)
         for n, (name, item, output) in enumerate(batch):
             if name in current:
                 yield UpToDate(name, item.path, output)
                 continue
-            folder = output.with_name(f".{output.name}.work")
+            folder = work_folder(output)
             work = Work(
                 name=name,
                 path=item.path,
@@ -149,7 +168,7 @@ class Run:
                 folder=folder / str(n) if together else folder,
                 job=self._job,
                 provenance={"napari_fastsam": self._notes.settings},
-                overwrite=self._overwrite,
+                overwrite=self._overwrite or output in mine,
                 listed=self._listed,
             )
             self.images[name] = _Image(work)
@@ -199,13 +218,14 @@ class Run:
         """Open an image, and see what is left of it; False if there are no planes to look at."""
         work = image.work
         if work.output is not None and work.path.suffix.lower() in PICTURES:  # never a stack
-            self._ready.append(Whole(work))
+            self._end(Whole(work))
             return False
         try:
             opened = work.open()
             if work.output is not None and not opened.axes.steps:
-                self._ready.append(Whole(work))
+                self._end(Whole(work))
                 return False
+            planes = self._job.indices(opened.axes)
             self._job.request(opened, ())  # says what does not fit
             image.axes = opened.axes
             known = self._notes.planes(work.name, work.path)
@@ -216,7 +236,6 @@ class Run:
         except IMAGE_FAULTS as error:
             self._fail(image, error)
             return False
-        planes = list(opened.axes.indices())
         image.left.extend(index for index in planes if index not in known)
         image.total, image.done = len(planes), len(planes) - len(image.left)
         count = self._workers.count
@@ -224,7 +243,7 @@ class Run:
             image.per_task = min(_MOST_PLANES, max(1, len(image.left) // (count * _TASKS_EACH)))
         self._progress(work.path, image.done, image.total)
         if not image.left:
-            self._ready.append(Finish(work))
+            self._end(Finish(work))
         return bool(image.left)
 
     def _took(self, task: Task, result: Any, error: Exception | None) -> Done | None:
@@ -251,8 +270,24 @@ class Run:
             if image.errors:
                 self._fail(image, next(iter(image.errors.values())))
             else:
-                self._ready.append(Finish(image.work, image.unanswered))
+                self._end(Finish(image.work, image.unanswered))
         return None
+
+    def _end(self, task: Whole | Finish) -> None:
+        """Have the labels of an image written, as its last task."""
+        work = task.work
+        if work.output is not None:
+            again = self._notes.was_writing(work.name, work.output)
+            self._notes.add_writing(work.name, work.path, work.output)
+            if again:
+                clear_leftovers(work.output)
+        self._ready.append(task)
+
+    def _tables(self, output: Path) -> list[Path]:
+        """Return the tables that are written beside an output."""
+        if not self._job.tables:
+            return []
+        return [table_path(output), *([lineage_path(output)] if self._job.link else [])]
 
     def _finished(self, image: _Image, result: Done | None, error: Exception | None) -> Done | None:
         """Take what became of an image."""
@@ -271,6 +306,7 @@ class Run:
 
     def _fail(self, image: _Image, error: Exception) -> None:
         """Note that an image cannot be done."""
+        self._notes.drop_writing(image.work.name)
         if image.axes is not None and not image.done:
             image.store.remove()
         planes = tuple(sorted(image.errors)) if image.total > 1 else ()
@@ -285,18 +321,23 @@ class Run:
         """Write the annotations of all images that are done."""
         coco = Coco({"napari_fastsam": self._notes.settings})
         linked = self._job.link
-        for name, image in self.images.items():
-            if name not in done:
-                continue
+        images = {name: image for name, image in self.images.items() if name in done}
+        for name, image in images.items():
             assert image.axes is not None
-            store = image.store
-            with coco.image(name) as write:
-                for index in image.axes.indices():
-                    scores = {row.label: row.score for row in store.objects(index, linked=linked)}
-                    write(Labelled(index, store.read(index, linked=linked), scores))  # type: ignore[arg-type]
-        replaced = self._overwrite or self._notes.wrote(_ALL, path)
+            labels, scores = image.store.labels(linked=linked), image.scores(linked)
+            indices = self._job.indices(image.axes)
+            coco.add_labels(name, image.axes, labels, scores, indices=indices)
+        replaced = any(image.work.overwrite for image in images.values())
+        self._notes.add_writing(_ALL, path, path)
         with whole(path, overwrite=replaced) as partial:
             coco.save(partial)
+        if self._job.tables:
+            write_measurements(table_path(path), self._measured(images), overwrite=replaced)
+        if self._job.tables and linked:
+            rows = chain.from_iterable(
+                lineage_rows(name, image.store.lineage()) for name, image in images.items()
+            )
+            write_measurements(lineage_path(path), rows, overwrite=replaced)
         count = len(coco.annotations)
         if len(done) < len(self.images):
             self._notes.add_output(_ALL, path, path, count)
@@ -305,6 +346,14 @@ class Run:
             for name, image in self.images.items():
                 self._notes.add_output(name, image.work.path, path, count)
             self._remove_stores()
+
+    def _measured(self, images: Mapping[str, _Image]) -> Iterator[dict[str, Any]]:
+        """Yield what is measured of the objects of images that are in their stores."""
+        linked = self._job.link
+        for name, image in images.items():
+            labels, scores = image.store.labels(linked=linked), image.scores(linked)
+            opened = image.work.open()
+            yield from measure(opened, labels, name=name, linked=linked, scores=scores)
 
     def _remove_stores(self) -> None:
         """Remove what was only needed on the way."""

@@ -15,7 +15,7 @@ from napari_fastsam.planes import PlaneAxes
 from napari_fastsam.report import FoundObject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 1024  # pixels along Y and X
+_LINEAGE = "lineage.json"
 
 
 class Store:
@@ -91,6 +92,20 @@ class Store:
         """Return the objects of a plane."""
         rows = json.loads(self._objects_path(index, linked).read_text(encoding="utf-8"))
         return [FoundObject.from_json(row) for row in rows]
+
+    def scores(self, index: Index, *, linked: bool = False) -> dict[int, float]:
+        """Return the score of each object of a plane, by label."""
+        return {row.label: row.score for row in self.objects(index, linked=linked)}
+
+    def write_lineage(self, lineage: Mapping[str, NDArray[np.int64]]) -> None:
+        """Write what became of the linked objects."""
+        rows = {name: column.tolist() for name, column in lineage.items()}
+        (self.path / _LINEAGE).write_text(json.dumps(rows), encoding="utf-8")
+
+    def lineage(self) -> dict[str, list[int]]:
+        """Return what became of the linked objects, column by column."""
+        rows: dict[str, list[int]] = json.loads((self.path / _LINEAGE).read_text(encoding="utf-8"))
+        return rows
 
     def _new_array(self, path: Path) -> Any:
         """Make a zarr array of zeros in chunks of one plane or less."""

@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fastsam.batch.manifest import stamp
+from napari_fastsam.batch.places import lineage_path, table_path
 from napari_fastsam.batch.store import Store
+from napari_fastsam.files.measurements import measure, write_measurements
 from napari_fastsam.files.readers import read_image
 from napari_fastsam.files.writers import write_labels
 from napari_fastsam.linking import Linker
 from napari_fastsam.pipeline import run
 from napari_fastsam.report import Tally, objects_of
-from napari_fastsam.tiling import Tiled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from napari_fastsam.batch.job import Job, Tile
+    from napari_fastsam.batch.job import Job
     from napari_fastsam.files.readers import Image
     from napari_fastsam.pipeline import Index, PlaneResult, Request
     from napari_fastsam.report import FoundObject, Summary
@@ -88,12 +87,27 @@ class Work:
         """Return the image, opened anew if it has changed."""
         return _opened(self.path, self.job.axes, stamp(self.path))
 
-    def write(self, labels: Any, image: Image) -> None:
-        """Write all labels to the output."""
+    def write(
+        self,
+        labels: Any,
+        image: Image,
+        found: Iterable[FoundObject],
+        scores: Callable[[Index], Mapping[int, float]],
+    ) -> None:
+        """Write all labels to the output, and the table beside it."""
         assert self.output is not None
+        rows = [{"label": row.label, "score": round(row.score, 4)} for row in found]
         write_labels(
-            self.output, labels, image, provenance=self.provenance, overwrite=self.overwrite
+            self.output,
+            labels,
+            image,
+            provenance=self.provenance,
+            objects=rows,
+            overwrite=self.overwrite,
         )
+        if self.job.tables:
+            table = measure(image, labels, name=self.name, linked=self.job.link, scores=scores)
+            write_measurements(table_path(self.output), table, overwrite=self.overwrite)
 
     def done(
         self, image: Image, tally: Tally, seconds: float, unanswered: tuple[str, ...] = ()
@@ -143,9 +157,9 @@ class Whole:
         ((request, result),) = _results(work.job, image, segmenter(), None)
         labels = np.zeros(image.axes.label_shape, np.uint32)
         image.axes.write(labels, (), result.labels)
-        work.write(labels, image)
         tally = Tally(across_planes=work.job.prompted, most=work.listed)
-        tally.add(objects_of(result))
+        tally.add(found := objects_of(result))
+        work.write(labels, image, found, lambda index: result.scores)
         unanswered = tuple(_unanswered(request, result))
         return work.done(image, tally, time.perf_counter() - start, unanswered)
 
@@ -162,47 +176,49 @@ class Finish:
         work, start = self.work, time.perf_counter()
         image = work.open()
         store = Store(work.folder, image.axes)
-        linked = work.job.link
+        linked, indices = work.job.link, work.job.indices(image.axes)
         if linked:
-            link_planes(store)
+            lineage = link_planes(store, indices, work.job.step(image.axes))
+            store.write_lineage(lineage)
         tally = Tally(across_planes=linked or work.job.prompted, most=work.listed)
-        for index in image.axes.indices():
+        for index in indices:
             tally.add(store.objects(index, linked=linked))
         if work.output is not None:
-            work.write(store.labels(linked=linked), image)
+            labels, scores = store.labels(linked=linked), partial(store.scores, linked=linked)
+            work.write(labels, image, tally.by_label, scores)
+            if work.job.tables and linked:
+                rows = lineage_rows(work.name, store.lineage())
+                write_measurements(lineage_path(work.output), rows, overwrite=work.overwrite)
         return work.done(image, tally, time.perf_counter() - start, self.unanswered)
 
 
 Task = Look | Whole | Finish
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
-    """The finished labels of a plane, and the score of each."""
-
-    index: Index
-    labels: NDArray[np.uint32]
-    scores: Mapping[int, float]
-
-
-def link_planes(store: Store) -> None:
-    """Link the labels of a store plane by plane, into its linked part.
+def link_planes(store: Store, indices: Iterable[Index], step: int = 1) -> dict[str, Any]:
+    """Link the labels of a store plane by plane, into its linked part, and return the lineage.
 
     The labels of single planes stay as they are, so this can begin anew at any time.
     """
-    linker = Linker()
+    linker = Linker(step=step)
     store.make(linked=True)
-    sizes = [store.axes.shape[n] for n in store.axes.steps]
-    along = max((n for n, size in enumerate(sizes) if size > 1), default=0)
+    along = store.axes.along or 0
     series: Index | None = None
-    for index in store.axes.indices():
+    for index in indices:
         if series is not None and series != index[:along]:
             linker.reset()
         series = index[:along]
         labels = store.read(index)
-        numbers = linker.push(labels)
+        numbers = linker.push(labels, plane=index[along] if index else None)
         rows = [replace(row, label=int(numbers[row.label])) for row in store.objects(index)]
         store.write(index, numbers[labels], rows, linked=True)
+    return linker.lineage()
+
+
+def lineage_rows(name: str, lineage: Mapping[str, Sequence[int]]) -> Iterator[dict[str, Any]]:
+    """Yield a row of a table for each linked object of an image."""
+    for values in zip(*lineage.values(), strict=True):
+        yield {"image": name, **dict(zip(lineage, map(int, values), strict=True))}
 
 
 def _results(
@@ -210,17 +226,8 @@ def _results(
 ) -> Iterator[tuple[Request, PlaneResult]]:
     """Yield what is found on planes, and what was asked."""
     request = job.request(image, indices)
-    for result in run(request, _tiled(segmenter, image, job.tile)):
+    for result in run(request, segmenter):
         yield request, result
-
-
-def _tiled(segmenter: Segmenter, image: Image, tile: Tile) -> Segmenter:
-    """Return the segmenter, for tiles where the planes of an image are large."""
-    side = tile
-    if tile == "auto":
-        size = getattr(getattr(segmenter, "spec", None), "image_size", None)
-        side = size if size and max(image.axes.plane_shape) > 2 * size else "off"
-    return segmenter if isinstance(side, str) else Tiled(segmenter, size=side, overlap=side // 5)
 
 
 def _unanswered(request: Request, result: PlaneResult) -> list[str]:

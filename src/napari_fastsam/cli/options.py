@@ -17,7 +17,8 @@ Inputs = Annotated[
     typer.Argument(
         metavar="INPUT",
         show_default=False,
-        help="Image or stack (TIFF, PNG, JPEG, NPY, zarr), a folder, or a glob in quotes.",
+        help="Image or stack (TIFF, PNG, JPEG, NPY, zarr; OME's too), a folder, or a glob in "
+        "quotes.",
     ),
 ]
 Output = Annotated[
@@ -27,7 +28,8 @@ Output = Annotated[
         "-o",
         metavar="PATH",
         show_default=False,
-        help="File ending in .tif, .npy, .zarr or .json (COCO); a folder for several images.",
+        help="File ending in .tif, .ome.tif, .npy, .zarr, .ome.zarr or .json (COCO); "
+        "a folder for several images.",
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -94,6 +96,16 @@ Axes = Annotated[
         rich_help_panel=_PLANES,
     ),
 ]
+Spans = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--planes",
+        metavar="FROM:TO:EVERY",
+        show_default=False,
+        help="Only these planes, as 10:50 or ::2; of a named axis as T=0:10. Repeat per axis.",
+        rich_help_panel=_PLANES,
+    ),
+]
 Link = Annotated[
     bool,
     typer.Option(
@@ -104,7 +116,7 @@ TileSide = Annotated[
     str,
     typer.Option(
         metavar="auto|off|N",
-        help="Tiles of N pixels; auto: for planes over twice the image size.",
+        help="Tiles of N pixels; auto: where objects are small beside a large plane.",
         rich_help_panel=_PLANES,
     ),
 ]
@@ -187,6 +199,14 @@ Scheduler = Annotated[
         show_default=False,
         help="Use the workers of this dask scheduler.",
         rich_help_panel=_MACHINES,
+    ),
+]
+Tables = Annotated[
+    bool,
+    typer.Option(
+        "--tables",
+        help="CSV beside OUTPUT: figures of each object, with --link their lineage too.",
+        rich_help_panel=_OUTPUT,
     ),
 ]
 Overwrite = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import ExitStack
 from glob import has_magic
 from pathlib import Path
@@ -41,13 +42,16 @@ from napari_fastsam.cli.options import (
     Points,
     Scheduler,
     Smoothing,
+    Spans,
+    Tables,
     TileSide,
     Workers,
 )
-from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
+from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, LEAST_TILE, ModelSpec
 
 if TYPE_CHECKING:
-    from napari_fastsam.batch import Cluster, Failed, Tile
+    from napari_fastsam.batch import Cluster, Failed, Span
+    from napari_fastsam.segmenter import Tile
 
 STOPPED = 130
 """Exit status after the interrupt key."""
@@ -64,6 +68,7 @@ def segment(
     background: Background = None,
     box: Boxes = None,
     axes: Axes = None,
+    planes: Spans = None,
     link: Link = False,
     tile: TileSide = "auto",
     min_area: MinArea = 0,
@@ -75,6 +80,7 @@ def segment(
     clear_border: ClearBorder = False,
     workers: Workers = 0,
     scheduler: Scheduler = "",
+    tables: Tables = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> int:
@@ -88,7 +94,7 @@ def segment(
 
     napari-fastsam segment stack.tif -o volume.zarr --axes ZYX --link
 
-    napari-fastsam segment 'plate/*.png' -o labels/ --min-area 20
+    napari-fastsam segment 'plate/*.png' -o labels/ --min-area 20 --tables
 
     A run that was stopped goes on where it was if the same command is given again.
     """
@@ -102,6 +108,7 @@ def segment(
         background=tuple((row, col) for row, col in _numbers(background, 2, "--background")),
         boxes=tuple((a, b, c, d) for a, b, c, d in _numbers(box, 4, "--box")),
         axes=axes,
+        spans=tuple(_span(text) for text in planes or ()),
         confidence=confidence,
         cleanup=Cleanup(
             opening=opening,
@@ -113,7 +120,7 @@ def segment(
             clear_border=clear_border,
         ),
         link=link,
-        tile=_tile(tile),
+        tables=tables,
     )
     images = find_images(inputs)
     several = len(inputs) > 1 or _stands_for_several(inputs[0], images[0].path)
@@ -128,6 +135,7 @@ def segment(
         device=device,
         image_size=image_size,
         confidence=min(CANDIDATE_CONFIDENCE, 1.0 if confidence is None else confidence),
+        tile=_tile(tile),
     )
     # Whether outputs may be replaced depends on what the manifest says of them.
     outputs = plan_outputs(images, output, several=several, overwrite=True)
@@ -229,11 +237,30 @@ def _numbers(texts: list[str] | None, length: int, option: str) -> list[list[flo
     return rows
 
 
+def _span(text: str) -> Span:
+    """Return the planes that are written as ``10:50``, ``::2``, ``7`` or ``T=0:10``."""
+    from napari_fastsam.batch import Span
+
+    match = re.fullmatch(r"(?:([A-Za-z])=)?(?:(-?\d+)|(-?\d*):(-?\d*)(?::(\d*))?)", text)
+    fail_if(
+        match is None,
+        "planes as FROM:TO or FROM:TO:EVERY, counted from 0, for --planes",
+        repr(text),
+        "write --planes 10:50, --planes ::2, --planes 7 or --planes T=0:10",
+    )
+    assert match is not None
+    axis, only, start, stop, step = match.groups()
+    if only:
+        return Span(axis or "", int(only), int(only) + 1 or None)
+    first, last = (int(bound) if bound else None for bound in (start, stop))
+    return Span(axis or "", first, last, int(step or 1))
+
+
 def _tile(text: str) -> Tile:
     """Return the side of a tile, or the word."""
     fail_if(
-        text not in ("auto", "off") and not (text.isdecimal() and int(text) >= 32),
-        "--tile auto, off, or a number of pixels from 32 on",
+        text not in ("auto", "off") and not (text.isdecimal() and int(text) >= LEAST_TILE),
+        f"--tile auto, off, or a number of pixels from {LEAST_TILE} on",
         repr(text),
         "write --tile 1024",
     )

@@ -21,7 +21,7 @@ from napari_fastsam.files.chunks import label_plane
 from napari_fastsam.instances import Instances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -67,8 +67,10 @@ class Coco:
         axes: PlaneAxes,
         labels: Any,
         scores: Callable[[tuple[int, ...]], Mapping[int, float]] = lambda index: {},
+        *,
+        indices: Iterable[tuple[int, ...]] | None = None,
     ) -> None:
-        """Append the objects of every plane of the image `name`.
+        """Append the objects of the planes of the image `name`.
 
         Parameters
         ----------
@@ -81,9 +83,11 @@ class Coco:
             read plane by plane.
         scores
             For the position of a plane, the score of each label on it.
+        indices
+            The planes, ``None`` for all.
         """
         part = Coco(self.provenance)
-        for index in axes.indices():
+        for index in axes.indices() if indices is None else indices:
             part._add(name, index, label_plane(axes, labels, index), scores(index))
         self._take_in(part)
 

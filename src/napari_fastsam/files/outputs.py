@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fastsam._checks import fail_if, message
-from napari_fastsam._files import refuse_existing, whole
+from napari_fastsam._files import clear_leftovers, refuse_existing, whole
 from napari_fastsam.files.endings import OME_TIFF, OME_ZARR
 from napari_fastsam.files.readers import PICTURES
 from napari_fastsam.files.zarrs import image_of_labels
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
     from napari_fastsam.files.inputs import Input
 
-__all__ = ["COCO", "ENDINGS", "plan_outputs", "refuse_existing", "require_writable", "whole"]
+__all__ = [
+    "COCO",
+    "ENDINGS",
+    "clear_leftovers",
+    "plan_outputs",
+    "refuse_existing",
+    "require_writable",
+    "whole",
+]
 
 ENDINGS = (".tif", ".tiff", ".npy", ".zarr", *OME_TIFF, OME_ZARR)
 """The endings of label images that can be written."""
