@@ -7,6 +7,7 @@ small picture and the tiles are ever in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam.closer import Seen, first_look, reach
@@ -85,10 +86,18 @@ def look(
         return None
     plane = image()
     assert isinstance(plane, Picture)
+    in_tiles = partial(
+        _in_tiles,
+        network.segmenter,
+        plane,
+        confidence=confidence,
+        cancelled=cancelled,
+        looked=looked,
+    )
+    tiling = Tiling.of(network.tile) if isinstance(network.tile, int) else network.tile
+    if isinstance(tiling, Tiling) and not tiling.whole:
+        return in_tiles(tiling, Instances.empty(shape))
     whole = plane.like or plane
-    tiling = network.tile
-    if isinstance(tiling, int):
-        tiling = Tiling.of(tiling)
     size = network.image_size or (tiling.size if isinstance(tiling, Tiling) else max(shape))
     small = whole.overview(max(max(whole.shape) // size, 1))
     if tiling == "off":
@@ -108,19 +117,26 @@ def look(
             return Seen(coarse, reach(network.segmenter, shape))
         tiling = chosen
     assert isinstance(tiling, Tiling)
-    large = too_large(coarse, tiling, shape) if tiling.whole else Instances.empty(shape)
+    return in_tiles(tiling, too_large(coarse, tiling, shape))
+
+
+def _in_tiles(
+    segmenter: Segmenter,
+    plane: Picture,
+    tiling: Tiling,
+    large: Instances,
+    *,
+    confidence: float,
+    cancelled: Callable[[], bool],
+    looked: Callable[[int, int], None],
+) -> Seen | None:
+    """Return what tiles show of a plane, and the objects too large for them."""
     found = look_in_tiles(
-        network.segmenter,
-        plane,
-        tiling,
-        large,
-        confidence=confidence,
-        cancelled=cancelled,
-        looked=looked,
+        segmenter, plane, tiling, large, confidence=confidence, cancelled=cancelled, looked=looked
     )
     if found is None:
         return None
-    return Seen(found, reach(network.segmenter, shape, at_once=tiling.size))
+    return Seen(found, reach(segmenter, found.shape, at_once=tiling.size))
 
 
 def shown(request: Request, index: Index, model: Segmenter) -> Shown:
