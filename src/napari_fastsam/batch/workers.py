@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
@@ -29,6 +30,7 @@ IMAGE_FAULTS = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _AHEAD = 4  # tasks that a cluster is given for each of its threads, so that none waits
+_STALE = 1.0  # seconds after which a cluster is asked anew how large it is
 
 Outcome = tuple["Task", Any, Exception | None]
 """A task, what it returned, and the error if it failed."""
@@ -104,11 +106,16 @@ class Cluster:
             TypeError,
         )
         self._client, self._spec = client, spec
+        self._threads, self._asked = 1, -_STALE
 
     @property
     def count(self) -> int:
         """How many threads the workers have together."""
-        return max(1, sum(map(int, self._client.nthreads().values())))
+        now = time.monotonic()
+        if now - self._asked >= _STALE:
+            self._threads = max(1, sum(map(int, self._client.nthreads().values())))
+            self._asked = now
+        return self._threads
 
     def perform(self, tasks: Callable[[], Task | None]) -> Iterator[Outcome]:
         """Yield what became of each task, as it is done.
