@@ -12,10 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastsam.models._ultralytics import contained, network
-from napari_fastsam.models.checkpoint import load_checkpoint
-from napari_fastsam.models.registry import model_path
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -46,6 +42,10 @@ def discs(side: int, count: int, seed: int = 0) -> NDArray[np.uint8]:
 
 def ultralytics_predictor(weights: str, image_size: int, most: int) -> Any:
     """Return ultralytics' FastSAM predictor as ``FastSAM(...)(..., retina_masks=True)`` has it."""
+    from napari_fastsam.models._ultralytics import contained, network  # torch, which is large
+    from napari_fastsam.models.checkpoint import load_checkpoint
+    from napari_fastsam.models.registry import model_path
+
     checkpoint = load_checkpoint(model_path(weights))
     model = network(checkpoint.architecture)
     model.load_state_dict(checkpoint.state)
