@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam._napari import lineages
+from napari_fastsam._napari.trails import stepped_along
 from napari_fastsam._napari.worker import Job
 from napari_fastsam.cleanup import tidy
 from napari_fastsam.following import follow
@@ -127,8 +129,9 @@ class Following:
         if view is None or sight is None or work is None:
             return
         sizes = [sight.source.axes.shape[n] for n in sight.source.axes.steps]
-        axis = max((n for n, size in enumerate(sizes) if size > 1), default=-1)
-        fail_if(axis < 0, "a stack", "a single plane", "open the planes as one image")
+        axis = stepped_along(sight.source.axes)
+        fail_if(axis is None, "a stack", "a single plane", "open the planes as one image")
+        assert axis is not None
         mask = work.canvas.read(view.index) == label
         fail_if(
             not mask.any(), f"label {label} in view", "none", "go to a plane that the object is on"
@@ -175,6 +178,8 @@ class Following:
             track.found.discard(index[track.axis])
             if index != track.start:
                 track.lost[index[track.axis]] = "given back"
+            if track.found:
+                track.work.linked(lineages.of_object(label, track.found))
 
     def finish(self) -> None:
         """Let clicks ask for other objects again."""
@@ -247,6 +252,8 @@ class Following:
         if ending == "done" and track is self.track and self._is_at_hand(track):
             for plane in stale:
                 self._put(track, plane, None, "keep")
+        if track.step is not None and track is self.track and self._is_at_hand(track):
+            track.work.linked(lineages.of_object(track.label, track.found), track.step)
         self._ended(ending, error)
 
 

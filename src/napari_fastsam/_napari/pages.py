@@ -153,12 +153,18 @@ class StackPage:
             tooltip="Take every object that the sliders of the Everything tab leave, on each "
             "plane. Cancel keeps the planes that are done.",
         )
+        self.tracks_button = PushButton(
+            text="Show tracks",
+            tooltip="Show where labelled objects go through the stack, as a Tracks layer, with "
+            "their splits and merges.",
+        )
         self.reason = SmallPrint()
         self._content = form(
             [self.ranges, self.linked, self.prompts_stack_button, self.everything_stack_button]
         )
-        self.native = stacked([self._content, self.reason], margins=_MARGINS)
-
+        self.native = stacked(
+            [self._content, self.reason, self.tracks_button.native], margins=_MARGINS
+        )
         self._planes, self._stopped = 0, words.Stopped()
 
     def offer(self, axes: Sequence[Along] | None) -> None:
@@ -171,7 +177,8 @@ class StackPage:
         """
         self._planes = 0 if axes is None else prod(axis.size for axis in axes)
         self.ranges.offer(axes or ())
-        self._content.setVisible(self._planes > 1)
+        for part in (self._content, self.tracks_button.native):
+            part.setVisible(self._planes > 1)
         self._tell()
 
     def offer_resume(self, stopped: words.Stopped) -> None:

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from napari_fastsam._napari import words
+import numpy as np
+
+from napari_fastsam._napari import lineages, words
+from napari_fastsam._napari.trails import stepped_along
 from napari_fastsam._napari.words import Tally
 from napari_fastsam._napari.worker import Job, KeptModel, Worker
 from napari_fastsam.cleanup import Cleanup, clean
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from numpy.typing import NDArray
 
+    from napari_fastsam._napari.lineages import Table
     from napari_fastsam._napari.live import Questions
     from napari_fastsam._napari.sifting import Sieve
     from napari_fastsam._napari.work import Work
@@ -91,6 +95,8 @@ class Run:
         that were found but not written: with these, what was stopped can be gone on with.
     given
         The labels that were written, where objects go on from plane to plane.
+    linked
+        What the linker tells of the objects on the planes that are written, if they are linked.
     """
 
     asked: Request | Everything
@@ -111,6 +117,7 @@ class Run:
     looked: int = 0
     waiting: dict[Index, Found] = field(default_factory=dict)
     given: set[int] = field(default_factory=set)
+    linked: Mapping[str, NDArray[np.int64]] | None = None
 
     def write_to(self, work: Work | None) -> None:
         """Write to these labels, on planes along the axes of the run; in the main thread."""
@@ -123,6 +130,15 @@ class Run:
         return 1 if isinstance(self.asked, Everything) else len(self.asked.planes())
 
     @property
+    def lineage(self) -> Table | None:
+        """What became of the objects that were written, if they are linked."""
+        if self.linked is None or isinstance(self.asked, Everything):
+            return None
+        along = stepped_along(self.axes) or 0
+        at = np.array([index[along] for index in self.asked.planes()], np.int64)
+        return lineages.of_run(self.linked, self.numbers, at)
+
+    @property
     def left(self) -> int:
         """How many planes are not written yet."""
         return self.planes - self.tally.planes
@@ -133,7 +149,8 @@ class Found:
     """What was found on a plane: its labels, and how they get into the layer where that is known.
 
     `unanswered` counts prompts, `seconds` is how long the network took, and `windows` are where the
-    plane was looked at closer. `numbers` are the labels that prompts got, 0 for none.
+    plane was looked at closer. `numbers` are the labels that prompts got, 0 for none. `linked` is
+    what the linker tells of the objects so far.
     """
 
     index: Index
@@ -143,6 +160,7 @@ class Found:
     seconds: float = 0.0
     windows: tuple[Window, ...] = ()
     numbers: tuple[int, ...] = ()
+    linked: Mapping[str, NDArray[np.int64]] | None = None
 
 
 class Runs:
@@ -209,6 +227,7 @@ class Runs:
                 planned = _plan(run, run.work, found)
             yield from self._write(run, run.work, planned)
         run.waiting.pop(found.index, None)
+        run.linked = found.linked
         run.tally.planes += 1
         run.tally.unanswered += found.unanswered
         self._found(run, found)
@@ -278,6 +297,7 @@ def _work(
             seconds=asked.model.take_seconds(),
             windows=result.windows,
             numbers=result.numbers,
+            linked=asked.course.linker.lineage() if what.link else None,
         )
         asked.waiting[found.index] = found
         asked.looked += 1

@@ -16,6 +16,7 @@ from napari_fastsam._napari import tidying, words
 from napari_fastsam._napari.claims import claim
 from napari_fastsam._napari.prompt_layers import points_layer, shapes_layer
 from napari_fastsam._napari.runs import Everything
+from napari_fastsam._napari.seeing import EXPECTED_ERRORS
 from napari_fastsam._napari.status import on_orphaned
 from napari_fastsam._napari.wiring import Wired
 from napari_fastsam._napari.worker import Job
@@ -64,6 +65,7 @@ class FastSamWidget(Wired):
             (self.follow_button, self.follow_last),
             (self.undo_button, self.undo),
             (self.redo_button, self.redo),
+            (self.stack.tracks_button, self.show_tracks),
             (self.script_button, self.copy_script),
         ):
             button.clicked.connect(action)
@@ -158,6 +160,17 @@ class FastSamWidget(Wired):
     def follow_last(self) -> None:
         """Follow the object taken last through the stack."""
         self.follow_object()
+
+    def show_tracks(self) -> None:
+        """Show where labelled objects go through the stack, as a Tracks layer."""
+        work, view = self._work(), self.scene.view
+        if work is None or view is None:
+            self.status.say(words.tracks(0))
+            return
+        try:
+            self.trails.show(work, view.index)
+        except EXPECTED_ERRORS as error:
+            self.status.say(str(error))
 
     def tidy(self) -> None:
         """Tidy the labels of the plane in view."""

@@ -18,6 +18,7 @@ from napari_fastsam._napari.resuming import Asking, Halted, Kind
 from napari_fastsam._napari.runs import Everything, Found, Run, Runs
 from napari_fastsam._napari.seeing import EXPECTED_ERRORS, Seeing
 from napari_fastsam._napari.tab_key import TabKey
+from napari_fastsam._napari.trails import Trails
 from napari_fastsam._napari.watching import CALM
 from napari_fastsam._napari.worker import Worker
 
@@ -69,6 +70,7 @@ class Wired(Seeing):
             changed=self._stepped,
             ended=self._followed,
         )
+        self.trails = Trails(viewer, self.runs.worker, begun=self._watch, ended=self._tracks_shown)
         self._last_label = 0
         self.click.followed.linkActivated.connect(lambda plane: self.go_to(int(plane)))
         self.travels = Worker()  # undoes and redoes long steps, bit by bit
@@ -296,6 +298,16 @@ class Wired(Seeing):
             words.lost(track.label, sorted(track.lost)) if track and track.lost else ""
         )
 
+    def _tracks_shown(self, shown: int, ending: Ending, error: Exception | None) -> None:
+        """Say how many tracks there are."""
+        if self.runs.worker.busy:
+            return
+        self._rest()
+        if error is not None:
+            self._show(error)
+        else:
+            self.status.say(words.tracks(shown, cancelled=ending == "cancelled"))
+
     # Runs over many planes.
 
     def _start(
@@ -399,6 +411,12 @@ class Wired(Seeing):
             return
         if asked.left and ending != "done" and self._asking is not None:
             self._halted = Halted(asked, self._asking)
+        lineage = asked.lineage
+        if asked.work is not None and asked.step is not None and lineage is not None:
+            last = asked.work.history.last
+            goes_on = last is not None and last.root is asked.step
+            asked.work.linked(lineage, last if goes_on else asked.step)
+            asked.tally.joined(lineage)
         self._rest()
         self._show_halted()
         if error is not None:
@@ -406,8 +424,8 @@ class Wired(Seeing):
         elif self._is_gone(asked):
             self.status.say(words.LAYER_GONE)
         else:
-            goes_on = self._halted is not None and self._halted.run is asked
-            left = asked.left if goes_on else 0
+            halted = self._halted is not None and self._halted.run is asked
+            left = asked.left if halted else 0
             self.status.say(asked.tally.sentence(cancelled=ending == "cancelled", left=left))
 
     # Controls and layers.

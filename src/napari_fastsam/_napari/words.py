@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_fastsam._napari.live import Answered
 
@@ -230,11 +234,20 @@ class Tally:
     taken: int = 0
     unanswered: int = 0
     left_out: int = 0
+    splits: int = 0
+    merges: int = 0
+
+    def joined(self, lineage: Mapping[str, NDArray[np.int64]]) -> None:
+        """Count the splits and merges of a lineage table."""
+        self.splits = int(np.count_nonzero(lineage["parent"]))
+        self.merges = int(np.count_nonzero(lineage["merged_into"]))
 
     def sentence(self, *, cancelled: bool = False, left: int = 0) -> str:
         """Say what came of it, how to take it back, and how to do the planes that are left."""
         parts = [f"Cancelled after {count(self.planes, 'plane')}."] if cancelled else []
         parts.append(f"{count(self.new, 'new object')}.")
+        if self.splits or self.merges:
+            parts.append(f"{count(self.splits, 'split')}, {count(self.merges, 'merge')}.")
         if self.taken:
             parts.append(f"{self.taken} already labelled.")
         if self.unanswered:
@@ -389,6 +402,15 @@ def lost(label: int, planes: Sequence[int]) -> str:
     """
     links = " and ".join(f'<a href="{n}">plane {n}</a>' for n in planes)
     return f"Label {label} was lost on {links}. Click it there if it goes on, or press N."
+
+
+def tracks(number: int, *, cancelled: bool = False) -> str:
+    """Say how many tracks are shown."""
+    if cancelled:
+        return "Cancelled. The tracks are as they were."
+    if not number:
+        return "There are no labels on these planes: segment the stack, or follow an object."
+    return f"{count(number, 'track')}. After changes, press Show tracks again."
 
 
 def undone(record: Mapping[str, Any]) -> str:

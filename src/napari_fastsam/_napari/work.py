@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._napari.canvas import LayerCanvas, largest_label
 from napari_fastsam._napari.keys import bound
+from napari_fastsam._napari.lineages import Lineages
 from napari_fastsam.labelling import Labelling
 from napari_fastsam.origins import provenance
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from napari.layers import Labels
 
+    from napari_fastsam._napari.lineages import Table
     from napari_fastsam.closer import Seen
-    from napari_fastsam.history import History
+    from napari_fastsam.history import History, Step
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
     from napari_fastsam.prompts import Prompts
@@ -61,6 +63,7 @@ class Work:
         first = largest_label(labels.data) + 1
         self.labelling = Labelling(self._canvas(axes), candidates, first=first)
         self.sources: list[dict[str, Any]] = []
+        self.lineages = Lineages(labels)
         self.told_of: object = None  # what the last source was read from
         labels.events.paint.connect(self._painted)
         labels.events.data.connect(self._replaced)
@@ -99,8 +102,16 @@ class Work:
             self.labelling.skip(self.canvas.brush)
 
     def note(self) -> None:
-        """Write down in the layer's metadata what was done, after each step."""
+        """Write down in the layer's metadata and features what was done, after each step."""
         self.labels.metadata[PROVENANCE] = provenance(self.labelling, self.sources)
+        self.lineages.show(self.history)
+
+    def linked(self, table: Table, step: Step | None = None) -> None:
+        """Tell of objects that a step has linked, the last one if none is named."""
+        step = self.history.last if step is None else step
+        if step is not None:
+            self.lineages.tell(step, table)
+            self.lineages.show(self.history)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -141,6 +152,8 @@ class Work:
         """Start again from other labels, with another `Labelling`: numbers mean other objects."""
         old = self.labelling
         self.labels.metadata.pop(PROVENANCE, None)
+        self.lineages.forget()
+        self.lineages.show(old.history)
         if self.labels.data.ndim == len(self.canvas.axes.axes):  # others are refused, see above
             canvases = [self._canvas(canvas.axes) for canvas in old.canvases]
             first = largest_label(self.labels.data) + 1
