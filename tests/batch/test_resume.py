@@ -14,6 +14,7 @@ import zarr
 
 from napari_fastsam import Cleanup
 from napari_fastsam.batch import Done, Failed, Job, UpToDate, manifest_path, segment_files
+from napari_fastsam.batch.manifest import Manifest
 from napari_fastsam.files.inputs import find_images
 from napari_fastsam.files.outputs import plan_outputs
 from napari_fastsam.files.readers import read_image
@@ -297,3 +298,47 @@ def test_a_process_that_was_killed_goes_on_with_the_same_command(blobs, output, 
     assert labels == whole
     third = subprocess.run(run, capture_output=True, text=True)
     assert "1 image up to date, nothing to do" in third.stdout
+
+
+class Killed(BaseException):
+    """Ends a run like kill -9: nothing tidies up after it."""
+
+
+@pytest.mark.parametrize("output", ["v.tif", "v.npy", "v.zarr", "v.ome.zarr", "v.json"])
+def test_labels_that_were_written_just_before_the_end_are_written_again(
+    blobs, monkeypatch, output
+):
+    def end(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "add_output", end)
+        patch.setattr(Manifest, "close", lambda self: self._file.close())
+        with pytest.raises(Killed):
+            segment("stack.tif", output, blobs)
+    assert Path(output).exists()
+    assert kinds(segment("stack.tif", output, blobs)) == [Done]
+    assert blobs.calls == 6
+    assert kinds(segment("stack.tif", output, blobs)) == [UpToDate]
+
+
+def test_what_a_killed_process_left_half_written_is_cleared(blobs, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "close", lambda self: self._file.close())
+        patch.setattr("napari_fastsam.batch.tasks.write_labels", _killed_halfway)
+        with pytest.raises(Killed):
+            segment("stack.tif", "v.npy", blobs)
+    assert list(Path().glob(".v.npy-*.part"))
+    segment("stack.tif", "v.npy", blobs)
+    assert sorted(os.listdir()) == ["stack.tif", "v.npy", "v.npy.run.jsonl"]
+
+
+def _killed_halfway(path, *_, **__):
+    path.with_name(f".{path.name}-0123abcd.part").write_bytes(b"half")
+    raise Killed
+
+
+def test_an_image_that_fails_leaves_no_manifest(blobs):
+    Path("bad.png").write_bytes(b"no picture")
+    assert kinds(segment("bad.png", "v.npy", blobs)) == [Failed]
+    assert sorted(os.listdir()) == ["bad.png", "stack.tif"]

@@ -342,9 +342,9 @@ class Run:
         if len(done) < len(self.images):
             self._notes.add_output(_ALL, path, path, count)
         else:
-            self._notes.begin_anew(_ALL)
             for name, image in self.images.items():
                 self._notes.add_output(name, image.work.path, path, count)
+            self._notes.begin_anew(_ALL)
             self._remove_stores()
 
     def _measured(self, images: Mapping[str, _Image]) -> Iterator[dict[str, Any]]:

@@ -94,7 +94,9 @@ class Store:
         return [FoundObject.from_json(row) for row in rows]
 
     def scores(self, index: Index, *, linked: bool = False) -> dict[int, float]:
-        """Return the score of each object of a plane, by label."""
+        """Return the score of each object of a plane, by label; none of a plane not asked for."""
+        if not self._objects_path(index, linked).exists():
+            return {}
         return {row.label: row.score for row in self.objects(index, linked=linked)}
 
     def write_lineage(self, lineage: Mapping[str, NDArray[np.int64]]) -> None:
