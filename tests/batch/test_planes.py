@@ -1,4 +1,4 @@
-"""Which planes of a stack are wanted, and how far apart those are that objects are linked through."""
+"""Which planes of a stack are wanted, and how far apart those that are linked through are."""
 
 import csv
 from pathlib import Path

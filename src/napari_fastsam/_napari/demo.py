@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_fastsam._checks import message
 from napari_fastsam.demo import FOLDER, IMAGES, image_path, labels_path
 from napari_fastsam.files.readers import read_image
@@ -25,11 +27,10 @@ def show(viewer: napari.Viewer, folder: Path) -> None:
         Where `run_demo` put its files.
     """
     for name in IMAGES:
-        picture = read_image(image_path(folder, name)).data
+        picture = np.asarray(read_image(image_path(folder, name)).data)
         viewer.add_image(picture, name=name, rgb=picture.ndim == 3)
-        labels = viewer.add_labels(
-            read_image(labels_path(folder, name)).data, name=f"{name} labels"
-        )
+        found = np.asarray(read_image(labels_path(folder, name)).data)  # to be edited
+        labels = viewer.add_labels(found, name=f"{name} labels")
         labels.opacity = 0.5
     viewer.canvas.grid.stride = 2  # an image and its labels share a cell
     viewer.canvas.grid.shape = (1, len(IMAGES))
