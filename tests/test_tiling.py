@@ -104,6 +104,45 @@ def test_an_object_that_crosses_four_tiles_is_found_once_and_whole(blobs: BlobSe
     assert blobs.calls == 4
 
 
+@st.composite
+def solid(draw: st.DrawFn, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+    """A convex object on a plane of 120 x 120 that reaches all sides of a box."""
+    rows, cols = np.ogrid[:120, :120]
+    middle, radii = np.array([top + bottom, left + right]) / 2, (bottom - top, right - left)
+    exponent = draw(st.floats(1, 8))
+    away = [
+        2 * np.abs(at + 0.5 - m) / r for at, m, r in zip((rows, cols), middle, radii, strict=True)
+    ]
+    return away[0] ** exponent + away[1] ** exponent <= 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.integers(40, 70), st.integers(4, 20), st.booleans())
+def test_an_object_across_four_tiles_comes_out_once_and_whole_among_others(
+    data: st.DataObject, size: int, overlap: int, whole: bool
+) -> None:
+    tiles = windows((120, 120), size, overlap)
+    row, col = tiles[0].bottom, tiles[0].right  # the corner of the first: four tiles lie around it
+    reach = st.integers(overlap + 6, 36)
+    mask = data.draw(
+        solid(
+            max(row - data.draw(reach), 0),
+            max(col - data.draw(reach), 0),
+            min(row + data.draw(reach), 120),
+            min(col + data.draw(reach), 120),
+        )
+    )
+    crossing = [tile for tile in tiles if mask[tile.slices].any()]
+    assert len(crossing) >= 4
+    others = boxes(
+        (120, 120), (1, 1, 4, 5), (116, 2, 119, 6), (2, 115, 5, 118), (115, 115, 118, 118)
+    )
+    clear = ~dilation(mask, np.ones((3, 3), bool))
+    image = image_of(mask | (others & clear))
+    found = Tiled(BlobSegmenter(), size=size, overlap=overlap, whole=whole).segment(image)
+    assert masks(found) == masks(BlobSegmenter().segment(image))
+
+
 def test_pieces_that_meet_only_outside_a_tile_are_one_object(blobs: BlobSegmenter) -> None:
     ring = boxes((100, 100), (10, 10, 90, 90)) & ~boxes((100, 100), (16, 16, 84, 84))
     found = Tiled(blobs, size=40, overlap=8, whole=False).segment(image_of(ring))
