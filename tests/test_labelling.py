@@ -399,6 +399,18 @@ def test_undoing_everything_gives_its_numbers_back(work):
     assert work.next_label == 1
 
 
+def test_the_first_number_is_asked_for_once_it_is_needed(work):
+    asked = []
+    later = Labelling(work.canvas, work.candidates, first=lambda: asked.append(1) or 12)
+    later.skip(3)
+    assert asked == []
+    assert later.take(at((1, 1))) == [Outcome("new", 12)]
+    later.undo()
+    assert later.next_label == 12
+    assert later.reserve(1) == 13, "redo may still bring 12"
+    assert asked == [1]
+
+
 def test_numbers_run_out_without_leaving_half_a_step():
     found = squares((1, 1), (5, 5), (8, 8))
     work = Labelling(

@@ -51,7 +51,8 @@ class Labelling(Objects):
         Called with the position of a plane and prompts; returns the candidates to choose from, best
         with where the plane was looked at closer: replaying needs that.
     first
-        The first free label; ``None`` for one after the largest that is there.
+        The first free label, or a function that returns it, called from any thread when it is
+        needed; ``None`` for one after the largest that is there.
     max_bytes
         Memory for steps that can be undone.
 
@@ -76,7 +77,7 @@ class Labelling(Objects):
         canvas: Canvas,
         candidates: Callable[[Index, Prompts], Instances | Seen],
         *,
-        first: int | None = None,
+        first: int | Callable[[], int] | None = None,
         max_bytes: int = 256 << 20,
     ) -> None:
         super().__init__(canvas, first=first, max_bytes=max_bytes)

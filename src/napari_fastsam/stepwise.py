@@ -20,7 +20,7 @@ from napari_fastsam.records import edit_from_json, plain
 from napari_fastsam.runs import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,7 +46,8 @@ class Stepwise:
     canvas
         Where labels are written, as `ArrayCanvas`.
     first
-        The first free label; ``None`` for one after the largest that is there.
+        The first free label, or a function that returns it, called from any thread when it is
+        needed; ``None`` for one after the largest that is there.
     max_bytes
         Memory for steps that can be undone.
 
@@ -73,7 +74,11 @@ class Stepwise:
     """
 
     def __init__(
-        self, canvas: Canvas, *, first: int | None = None, max_bytes: int = 256 << 20
+        self,
+        canvas: Canvas,
+        *,
+        first: int | Callable[[], int] | None = None,
+        max_bytes: int = 256 << 20,
     ) -> None:
         self.history = History(max_bytes)
         self.objects: dict[int, Taken] = {}
@@ -83,7 +88,9 @@ class Stepwise:
         self.start: list[dict[str, Any]] = []
         self.canvases = [canvas]
         self._frame = 0
-        self._next = self._unused = _largest(canvas) + 1 if first is None else first
+        self._first = first if callable(first) else None
+        known = 1 if callable(first) else first
+        self._next = self._unused = _largest(canvas) + 1 if known is None else known
         self._lock = Lock()
         self._open: Step | None = None
         self._seen: set[tuple[int, Index]] = set()
@@ -111,6 +118,7 @@ class Stepwise:
     @property
     def next_label(self) -> int:
         """The number that the next object gets."""
+        self._begin_numbers()
         return self._next
 
     def reserve(self, count: int) -> int:
@@ -121,6 +129,7 @@ class Stepwise:
         ValueError
             If the labels' dtype has no numbers left.
         """
+        self._begin_numbers()
         with self._lock:
             self._next = max(self._next, self._unused)
         return self._numbers(count)
@@ -267,7 +276,7 @@ class Stepwise:
         self.start.clear()
         self._seen.clear()
         self.canvases, self._frame = [self.canvas], 0
-        self._next = self._unused = first
+        self._first, self._next, self._unused = None, first, first
 
     def _alone(self, what: str) -> None:
         """Refuse what cannot be a part of a step."""
@@ -289,10 +298,18 @@ class Stepwise:
 
     def _step(self, record: dict[str, Any], note: Any) -> Step:
         """Return a step in which nothing was done yet."""
+        self._begin_numbers()
         return Step(record, numbers=(self._next, self._next), note=note)
+
+    def _begin_numbers(self) -> None:
+        """Find out the first free label, where that was left until it is needed."""
+        if self._first is not None:
+            self.skip(self._first() - 1)
+            self._first = None
 
     def _numbers(self, count: int) -> int:
         """Return the first of `count` free numbers, which may be ones that were undone."""
+        self._begin_numbers()
         with self._lock:
             last = self._next + count - 1
             largest = np.iinfo(self.canvas.dtype).max

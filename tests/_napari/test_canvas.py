@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_fastsam._napari.canvas import FEW_PIXELS, LayerCanvas, largest_label
+from napari_fastsam._napari.canvas import FEW_PIXELS, LayerCanvas
 from napari_fastsam.canvas import ArrayCanvas
 from napari_fastsam.planes import PlaneAxes
 
@@ -121,22 +121,6 @@ def test_the_brush_is_the_label_that_is_about_to_be_painted():
         assert canvas.brush == 7
     labels.mode = "erase"
     assert canvas.brush == 0
-
-
-@pytest.mark.parametrize("data", ["numpy", "zarr", "flat zarr"])
-def test_the_largest_label_is_found(tmp_path, data):
-    array = np.zeros((3, 6, 8), np.uint32)
-    array[2, 5, 7] = 70_000
-    if data != "numpy":
-        array = zarr.array(
-            array[2] if data == "flat zarr" else array, chunks=(4,) * 2 + (4,) * (data == "zarr")
-        )
-    assert largest_label(array) == 70_000
-
-
-def test_the_largest_of_negative_labels_is_none():
-    assert largest_label(np.full((3, 4), -5)) == 0
-    assert largest_label(np.zeros((0, 4), int)) == 0
 
 
 @st.composite

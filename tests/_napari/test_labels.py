@@ -4,7 +4,8 @@ import pytest
 import zarr
 from napari.layers import Image, Labels
 
-from napari_fastsam._napari.canvas import LayerCanvas, largest_label
+from napari_fastsam._napari.canvas import LayerCanvas
+from napari_fastsam._napari.counting import LargestLabel
 from napari_fastsam._napari.labels import check_labels, labels_like
 from napari_fastsam._napari.views import layout
 from napari_fastsam.labelling import Labelling
@@ -29,7 +30,7 @@ class Writer:
 
     def __init__(self, labels, axes, existing="keep", *, each_plane=False):
         canvas = LayerCanvas(labels, axes, few_pixels=None)
-        self.work = Labelling(canvas, None, first=largest_label(labels.data) + 1)
+        self.work = Labelling(canvas, None, first=LargestLabel(labels.data).next_label)
         self.existing, self.numbers = existing, None if each_plane else {}
 
     def write(self, result):

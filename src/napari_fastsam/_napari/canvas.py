@@ -171,9 +171,3 @@ def _set(region: NDArray[Any], atom: Any, low: NDArray[np.intp], values: Any) ->
     inside = tuple(slice(s.start - a, s.stop - a) for s, a in zip(where, low, strict=True))
     mask = atom[1]
     region[inside][... if mask is None else mask] = values
-
-
-def largest_label(data: Any) -> int:
-    """Return the largest label, reading no more than a part of a stored array at a time."""
-    parts = [data] if isinstance(data, np.ndarray) or data.ndim < 3 else (d for d in data)
-    return max((int(np.max(np.asarray(part), initial=0)) for part in parts), default=0)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastsam._napari.canvas import LayerCanvas, largest_label
+from napari_fastsam._napari.canvas import LayerCanvas
+from napari_fastsam._napari.counting import LargestLabel
 from napari_fastsam._napari.drawn import (
     PromptsByPlane,
     groups_of,
@@ -252,7 +253,7 @@ def _write(
 ) -> int:
     """Run a request, write what it finds, and return how many prompts found nothing."""
     canvas = LayerCanvas(labels, request.layout, few_pixels=None)
-    work = Labelling(canvas, _unasked, first=largest_label(labels.data) + 1)
+    work = Labelling(canvas, _unasked, first=LargestLabel(labels.data).next_label)
     step = work.begin(run_record(request, existing))
     numbers: dict[int, int] = {}
     unanswered = 0

@@ -170,6 +170,11 @@ class Scene:
         return None if work is None else work.labelling
 
     @property
+    def counting(self) -> bool:
+        """Whether labels are read to know which numbers are free."""
+        return any(work.counting for work in self._works.values())
+
+    @property
     def work_known(self) -> Work | None:
         """The Labels layer that was worked on, also while nothing can be seen, as in 3D."""
         return None if self.labels is None else self._works.get(self.labels)

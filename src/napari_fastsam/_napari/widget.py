@@ -164,7 +164,10 @@ class FastSamWidget(Wired):
     def show_tracks(self) -> None:
         """Show where labelled objects go through the stack, as a Tracks layer."""
         work, view = self._work(), self.scene.view
-        if work is None or view is None:
+        if view is None:
+            self.look_again()  # says what is missing
+            return
+        if work is None:
             self.status.say(words.tracks(0))
             return
         try:

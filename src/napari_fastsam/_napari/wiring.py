@@ -97,7 +97,8 @@ class Wired(Seeing):
     def busy(self) -> bool:
         """Whether anything runs beside the main thread."""
         parts = (self.scene.looks, self.runs, self.tidying, self.applying)
-        return self.travels.busy or any(part.worker.busy for part in parts)
+        waits = self.travels.busy or self.scene.counting
+        return waits or any(part.worker.busy for part in parts)
 
     def take_clicks(self) -> None:
         """Take clicks on the image."""
@@ -200,7 +201,7 @@ class Wired(Seeing):
         history = None if work is None else work.history
         self.undo_button.enabled = history is not None and len(history) > 0
         self.redo_button.enabled = history is not None and history.next is not None
-        number = None if work is None else work.labelling.next_label
+        number = None if work is None else work.next_label
         self.next_label.setText("" if number is None else words.next_label(number))
 
     # What pointing changes besides labels: see `pointing.Hands`.

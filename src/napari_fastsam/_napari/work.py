@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_fastsam._napari.canvas import LayerCanvas, largest_label
+from napari_fastsam._napari.canvas import LayerCanvas
+from napari_fastsam._napari.counting import LargestLabel
 from napari_fastsam._napari.keys import bound
 from napari_fastsam._napari.lineages import Lineages
+from napari_fastsam._napari.worker import Job, Worker
 from napari_fastsam.labelling import Labelling
 from napari_fastsam.origins import provenance
 
@@ -60,8 +62,9 @@ class Work:
     ) -> None:
         self.labels = labels
         self._changed, self._in_view, self._candidates = changed, in_view, candidates
-        first = largest_label(labels.data) + 1
-        self.labelling = Labelling(self._canvas(axes), candidates, first=first)
+        self._counter = Worker()
+        self._largest = self._count()
+        self.labelling = Labelling(self._canvas(axes), candidates, first=self._largest.next_label)
         self.sources: list[dict[str, Any]] = []
         self.lineages = Lineages(labels)
         self.told_of: object = None  # what the last source was read from
@@ -128,7 +131,27 @@ class Work:
         """Let go of the layer: its keys undo as napari does."""
         self.labels.events.paint.disconnect(self._painted)
         self.labels.events.data.disconnect(self._replaced)
+        self._counter.close()
         self._keys()
+
+    @property
+    def next_label(self) -> int | None:
+        """The number that the next object gets, None as long as the labels are still read."""
+        return self.labelling.next_label if self._largest.known else None
+
+    @property
+    def counting(self) -> bool:
+        """Whether the labels are read."""
+        return self._counter.busy
+
+    def _count(self) -> LargestLabel:
+        """Return the largest label, which is found out beside the main thread if it takes long."""
+        largest = LargestLabel(self.labels.data)
+        if not largest.known:
+            # What cannot be read is told when a number is needed.
+            done = self._changed
+            self._counter.submit(Job(largest.reading, lambda _: None, lambda *_: done()))
+        return largest
 
     def _canvas(self, axes: PlaneAxes) -> LayerCanvas:
         """Return the layer as planes along these axes."""
@@ -156,8 +179,10 @@ class Work:
         self.lineages.show(old.history)
         if self.labels.data.ndim == len(self.canvas.axes.axes):  # others are refused, see above
             canvases = [self._canvas(canvas.axes) for canvas in old.canvases]
-            first = largest_label(self.labels.data) + 1
-            self.labelling = Labelling(canvases[0], self._candidates, first=first)
+            self._largest = self._count()
+            self.labelling = Labelling(
+                canvases[0], self._candidates, first=self._largest.next_label
+            )
             for canvas in (*canvases[1:], canvases[old.frame]):
                 self.labelling.canvas = canvas
             self.labelling.context = old.context
