@@ -4,6 +4,7 @@
     python benchmarks/scaling.py memory --model threshold     the same, seconds long
     python benchmarks/scaling.py overhead                     beside the network in a plain loop
     python benchmarks/scaling.py workers                      1 and 2 processes of a cluster
+    python benchmarks/scaling.py plane                        planes of 2048² at 16 bit, in tiles
 
 Planes are 512² of 60 discs, all different, in a zarr on the disk; labels go to another zarr, and
 what is done to a manifest, as with the command line. Seconds are of the whole run, from opening the
@@ -16,14 +17,14 @@ is real.
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ from skimage.measure import label
 
 from _beside import discs, print_table, seconds
 from everything import added_bytes
-from napari_fastsam import Instances, ModelSpec, to_rgb
+from napari_fastsam import Instances, ModelSpec, PlaneAxes, Request, run, to_rgb
 from napari_fastsam.batch import Failed, Here, Job, cluster, manifest_path, segment_files
 from napari_fastsam.files.inputs import find_images
 from napari_fastsam.models.checkpoint import load_checkpoint
@@ -43,6 +44,9 @@ from napari_fastsam.models.letterbox import Letterbox
 from napari_fastsam.models.registry import model_path
 from napari_fastsam.models.torch_runtime import TorchRuntime
 from napari_fastsam.pipeline import build
+from napari_fastsam.report import objects_of
+from starter_data import DATA
+from tiles import CHUNK, cells, mosaic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -119,8 +123,8 @@ class Spent:
         return cls(clock, time.process_time() - cpu)
 
 
-def segment(stack: Path, workers: Here | Cluster, model: Any, job: Job) -> None:
-    """Segment a stack on disk, and remove what was written.
+def segment(stack: Path, workers: Here | Cluster, model: Any, job: Job) -> Path:
+    """Segment a stack on disk, and return where its labels are.
 
     Raises
     ------
@@ -133,8 +137,7 @@ def segment(stack: Path, workers: Here | Cluster, model: Any, job: Job) -> None:
     (outcome,) = segment_files(*arguments, manifest=notes, workers=workers, listed=0)
     if isinstance(outcome, Failed):
         raise outcome.error
-    shutil.rmtree(output)
-    notes.unlink()
+    return output
 
 
 def memory(planes: int, model: str, job: Job) -> None:
@@ -220,16 +223,40 @@ def workers_rows(planes: int, model: str, counts: Sequence[int], repeats: int, l
         yield [str(count), f"{taken:.1f}", rate, f"{faster:.2f}", each, f"{start_up[n]:.1f}"]
 
 
+def plane_rows(planes: int, model: str, data: Path) -> Iterator[list[str]]:
+    """Yield what large planes take and leave: mosaics of nuclei of 2048² at 16 bit."""
+    segmenter, job = segmenter_of(model), Job(axes="ZYX")
+    parts = cells("fluorescence", data)
+    with tempfile.TemporaryDirectory() as folder:
+        path, shape = Path(folder) / "stack.zarr", (planes, 2 * CHUNK, 2 * CHUNK)
+        stack = zarr.create_array(path, shape=shape, chunks=(1, CHUNK, CHUNK), dtype="uint16")
+        for n, top, left in np.ndindex(planes, 2, 2):
+            image, _ = mosaic(parts, CHUNK, seed=4 * n + 2 * top + left)
+            rows, columns = (slice(k * CHUNK, (k + 1) * CHUNK) for k in (top, left))
+            stack[n, rows, columns] = image[..., 0].astype(np.uint16) * 16
+        request = Request(data=stack, axes=PlaneAxes("ZYX", shape), indices=((0,),))
+        looks: list[int] = []
+        (result,) = run(request, segmenter, looked=lambda done, total: looks.append(total))
+        outputs = []
+        spent = Spent.by(lambda: outputs.append(segment(path, Here(segmenter), segmenter, job)))
+        size = sum(file.stat().st_size for file in outputs[0].rglob("*") if file.is_file())
+        rows_size = len(json.dumps([asdict(row) for row in objects_of(result)]))
+    times = [f"{spent.clock / planes:.2f}", f"{spent.cpu / planes:.2f}"]
+    sizes = [f"{size / planes / 1e3:.0f}", f"{rows_size / 1e3:.0f}"]
+    yield [str(planes), str(max(looks, default=1)), str(len(result.scores)), *times, *sizes]
+
+
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("what", choices=("memory", "overhead", "workers"))
-    parser.add_argument("--planes", type=int, nargs="+", help="10 100 1000, or 50, or 100")
+    parser.add_argument("what", choices=("memory", "overhead", "workers", "plane"))
+    parser.add_argument("--planes", type=int, nargs="+", help="of the stacks, or stack")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--model", default="starter", help='name or file, or "threshold"')
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of each process, but workers")
     parser.add_argument("--link", action="store_true")
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -245,6 +272,10 @@ def main() -> None:
         rows = overhead_rows(planes, options.model, options.repeats)
         header = ["", "ms per plane", "beside segment", "CPU ms", "beside segment"]
         print_table(header, rows)
+    elif options.what == "plane":
+        (planes,) = options.planes or [4]
+        header = ["planes", "looks", "objects", "s per plane", "CPU s", "labels kB", "objects kB"]
+        print_table(header, plane_rows(planes, options.model, options.data))
     else:
         (planes,) = options.planes or [100]
         header = ["workers", "s", "planes per s", "times faster", "each turn", "start-up s"]
