@@ -38,11 +38,11 @@ class Objects:
 
     def without(self, rows: NDArray[np.intp]) -> Objects:
         """Return all but some."""
-        return self._only(np.setdiff1d(np.arange(len(self.numbers)), rows))
+        return self.only(np.setdiff1d(np.arange(len(self.numbers)), rows))
 
     def after(self, planes: int, max_gap: int) -> Objects:
         """Return those that may still come back when so many more planes are missed."""
-        rest = self._only(np.flatnonzero(self.missed + planes <= max_gap))
+        rest = self.only(np.flatnonzero(self.missed + planes <= max_gap))
         return replace(rest, missed=rest.missed + planes)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -67,7 +67,7 @@ class Objects:
         masks = Instances((height, width), bboxes, np.ones(len(bboxes), np.float32), buffer)
         return cls(masks, *(arrays[name] for name in ("numbers", "centroids", "missed", "motions")))
 
-    def _only(self, rows: NDArray[np.intp]) -> Objects:
+    def only(self, rows: NDArray[np.intp]) -> Objects:
         """Return some of them."""
         return Objects(
             self.masks[rows],
@@ -88,8 +88,12 @@ class Pairs(NamedTuple):
 
 
 def objects_of(plane: NDArray[Any]) -> tuple[NDArray[np.int64], Objects]:
-    """Return the labels of a plane, ascending, and its objects, still without numbers."""
-    values, masks, bboxes, centroids = [], [], [], []
+    """Return the labels of a plane and its objects, still without numbers.
+
+    They are in the order of their first pixels, so that what a plane calls its objects decides
+    nothing where two links are worth the same.
+    """
+    values, masks, bboxes, centroids, firsts = [], [], [], [], []
     for label, (rows, cols) in labelled_windows(plane):
         mask = plane[rows, cols] == label
         area = np.count_nonzero(mask)
@@ -98,13 +102,16 @@ def objects_of(plane: NDArray[Any]) -> tuple[NDArray[np.int64], Objects]:
         bboxes.append((rows.start, cols.start, rows.stop, cols.stop))
         row = rows.start + mask.sum(1) @ np.arange(mask.shape[0]) / area
         centroids.append((row, cols.start + mask.sum(0) @ np.arange(mask.shape[1]) / area))
-    return np.array(values, np.int64), Objects(
+        firsts.append((rows.start, cols.start + int(mask[0].argmax())))
+    order = np.array(sorted(range(len(firsts)), key=firsts.__getitem__), np.intp)
+    objects = Objects(
         Instances.from_masks(plane.shape, masks, bboxes),
         np.zeros(len(values), np.uint32),
         np.array(centroids, np.float64).reshape(-1, 2),
         np.zeros(len(values), np.int64),
         np.zeros((len(values), 2)),
     )
+    return np.array(values, np.int64)[order], objects.only(order)
 
 
 def overlaps(
@@ -115,11 +122,13 @@ def overlaps(
     Where it was, or where it is expected, whichever are more.
     """
     shared: dict[tuple[int, int], int] = {}
+    ascending = np.argsort(values)
     for row, expected in enumerate(np.rint(before.shifts).astype(int)):
         for shift in {(0, 0), (int(expected[0]), int(expected[1]))}:
             under = _under(before.masks, row, shift, plane)
             labels, counts = np.unique(under[under > 0], return_counts=True)
-            for col, pixels in zip(np.searchsorted(values, labels), counts, strict=True):
+            cols = ascending[np.searchsorted(values, labels, sorter=ascending)]
+            for col, pixels in zip(cols, counts, strict=True):
                 shared[row, int(col)] = max(int(pixels), shared.get((row, int(col)), 0))
     return shared
 

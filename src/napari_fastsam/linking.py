@@ -172,6 +172,7 @@ class Linker:
         links = possible[assign(pairs.rows[possible], pairs.cols[possible], gains[possible])]
         now.numbers[pairs.cols[links]] = before.numbers[pairs.rows[links]]
         fresh = np.flatnonzero(now.numbers == 0)
+        fresh = fresh[np.argsort(values[fresh])]
         now.numbers[fresh] = len(self._lineage) + 1 + np.arange(len(fresh))
         events = list(_events(plane, before, now, pairs, links))
         self.events += events
