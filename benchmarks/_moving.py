@@ -8,7 +8,9 @@ single planes, enter and leave. The same seed gives the same film.
 from __future__ import annotations
 
 import csv
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +19,6 @@ from skimage.io import imread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -80,6 +81,18 @@ def fluorescence(data: Path) -> list[tuple[Path, Path]]:
         rows = [row for row in csv.DictReader(file) if row["modality"] == "fluorescence"]
     names = sorted(f"{r['id']}.png" for r in rows if (r["height"], r["width"]) == ("256", "256"))
     return [(nuclei / "images" / name, nuclei / "masks" / name) for name in names]
+
+
+def unseen(data: Path) -> list[tuple[Path, Path]]:
+    """Return those images that the starter was not trained on, with their label images."""
+    from accuracy import HELD_BACK
+    from napari_fastsam.models.data import divide, find_pairs
+    from starter_data import lay_out
+
+    with tempfile.TemporaryDirectory() as folder:
+        _, held = divide(find_pairs(*lay_out(Path(folder), data)), HELD_BACK)
+        names = {pair.image.name for pair in held}
+    return [pair for pair in fluorescence(data) if pair[0].name in names]
 
 
 def moving_nuclei(

@@ -13,7 +13,6 @@ division are not clicked.
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections import Counter
 from functools import cache
@@ -24,13 +23,11 @@ import numpy as np
 from skimage.io import imread
 
 from _beside import print_table
-from _moving import fluorescence, moving_nuclei
-from accuracy import HELD_BACK
-from linking import consistent
+from _identity import named_as_neighbours
+from _moving import moving_nuclei, unseen
 from napari_fastsam import FastSAM, Instances, Prompts, follow, select, to_rgb
-from napari_fastsam.models.data import divide, find_pairs
 from napari_fastsam.models.evaluate import inner_point
-from starter_data import DATA, lay_out
+from starter_data import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,14 +45,6 @@ class Score(NamedTuple):
     wrong: int
     planes: int
     ends: tuple[str, ...]
-
-
-def unseen(data: Path) -> list[tuple[Path, Path]]:
-    """Return the images of nuclei that the starter was not trained on, with their labels."""
-    with tempfile.TemporaryDirectory() as folder:
-        _, held = divide(find_pairs(*lay_out(Path(folder), data)), HELD_BACK)
-        names = {pair.image.name for pair in held}
-    return [pair for pair in fluorescence(data) if pair[0].name in names]
 
 
 def followed(
@@ -122,8 +111,7 @@ def main() -> None:
     data = arguments.data.resolve()
     sam = FastSAM(arguments.model, device="cpu")
     cells, membranes = (imread(next((data / "plant3d" / n).iterdir())) for n in ("masks", "images"))
-    sound = consistent(cells)
-    stacks = {"plant cells": (cells[sound], membranes[sound], set())}
+    stacks = {"plant cells": (named_as_neighbours(cells), membranes, set())}
     for speed in (1, 2):
         film = moving_nuclei(unseen(data), speed=speed)
         stacks[f"nuclei, speed {speed}"] = film.truth, film.images, film.dividing

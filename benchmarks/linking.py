@@ -1,110 +1,116 @@
-"""How many objects of a 3D ground truth keep one identity when only their planes are known.
+"""How many objects keep one identity when only the labels of single planes are known.
 
-The labels of every plane of ``plant3d`` are shuffled, then linked: by `napari_fastsam.link` and,
-for comparison, by chaining each object to what it overlaps most on the plane before, with
-scikit-image only. The lower rows leave objects out at random, as a network would.
+The labels of every plane of a true volume are shuffled, then linked: by `napari_fastsam.link`, by
+chaining each object to what it overlaps most on the plane before, with scikit-image only, and by
+laptrack, by overlap and by centroid. The volumes are the cells of ``plant3d``, sliced along each of
+its axes, and films of nuclei made of DSB2018 crops. *starter* rows link what the starter model
+segments, on images that it was not trained on.
 
-    python benchmarks/linking.py ../shared/data/plant3d/masks/sample_patch.tif
+*One identity*: one label covers at least 95 % of the object's voxels, and no other object has more
+than 5 % of that label's. *Unbroken*: the first half of that. *Strict*: one label on every voxel,
+whatever else it covers. Nuclei that divide or come out of a division count in IDF1 and AP50 only.
+
+    pip install --group benchmarks
+    python benchmarks/linking.py
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from skimage.io import imread
-from skimage.metrics import contingency_table
 
-from napari_fastsam import link
+from _beside import print_table
+from _identity import ap50, identities, idf1, named_as_neighbours, shuffled
+from _linkers import chained, laptrack_centroids, laptrack_overlaps
+from _moving import moving_nuclei, unseen
+from napari_fastsam import FastSAM, link, segment_stack
+from starter_data import DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection, Iterator
 
     from numpy.typing import NDArray
 
-
-def shuffled(truth: NDArray[np.integer], seed: int = 0, drop: float = 0.0) -> NDArray[np.uint32]:
-    """Return the volume with labels that mean nothing beyond their plane, some objects left out."""
-    rng = np.random.default_rng(seed)
-    planes = np.zeros(truth.shape, np.uint32)
-    for plane, labels in zip(planes, truth, strict=True):
-        values = np.unique(labels[labels > 0])
-        names = np.zeros(int(truth.max()) + 1, np.uint32)
-        names[values] = rng.permutation(len(values)) + 1
-        names[values[rng.random(len(values)) < drop]] = 0
-        plane[:] = names[labels]
-    return planes
-
-
-def chained(planes: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Name each object after the one that it overlaps most on the plane before."""
-    linked = np.zeros_like(planes)
-    count = 0
-    for n, labels in enumerate(planes):
-        names = np.zeros(int(labels.max()) + 1, np.uint32)
-        if n:
-            table = contingency_table(labels, linked[n - 1], normalize=False).toarray()
-            table[:, 0] = 0
-            names[: len(table)] = np.where(table.max(1) > 0, table.argmax(1), 0)
-        names[0] = 0
-        fresh = np.setdiff1d(np.unique(labels[labels > 0]), np.flatnonzero(names))
-        names[fresh] = count + 1 + np.arange(len(fresh))
-        count += len(fresh)
-        linked[n] = names[labels]
-    return linked
+METHODS = {
+    "link": link,
+    "overlap chaining": chained,
+    "laptrack, overlap": laptrack_overlaps,
+    "laptrack, centroid": laptrack_centroids,
+}
+HEADER = (
+    "volume",
+    "objects",
+    "method",
+    "one identity",
+    "unbroken",
+    "strict",
+    "IDF1",
+    "AP50",
+    "time",
+)
 
 
-def consistent(truth: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Return which planes name at least half their pixels as a neighbour does.
+class Volume(NamedTuple):
+    """A true volume, (Z, Y, X), its images, and the objects that are not counted one by one."""
 
-    One plane of the sample's ground truth names every cell anew; it is linked, but not scored.
-    """
-    same = np.append(False, (truth[1:] == truth[:-1]).mean((1, 2)) >= 0.5)
-    return same | np.append(same[1:], False)
+    truth: NDArray[np.integer]
+    images: NDArray | None = None
+    left_out: Collection[int] = ()
 
 
-def identities(
-    truth: NDArray[np.integer], linked: NDArray[np.uint32]
-) -> tuple[float, float, float]:
-    """Return the shares of true objects with one label, nearly so, and with one of their own.
+def volumes(data: Path) -> Iterator[tuple[str, Volume]]:
+    """Yield each volume with its name."""
+    named, images = (imread(next((data / "plant3d" / n).iterdir())) for n in ("masks", "images"))
+    cells = named_as_neighbours(named)
+    yield "plant3d as in the file", Volume(named)
+    yield "plant3d", Volume(cells, images)
+    for axis, name in ((1, "y"), (2, "x")):
+        yield f"plant3d along {name}", Volume(np.moveaxis(cells, axis, 0))
+    for speed in (1, 2, 3):
+        film = moving_nuclei(unseen(data), speed=speed)
+        yield f"nuclei, speed {speed}", Volume(film.truth, film.images, film.dividing)
 
-    Nearly so: on at least 95 % of the voxels, so that a cap of some pixels does not decide. Of
-    their own: that label, besides, has no larger share of another object.
-    """
-    table = contingency_table(truth, linked, ignore_labels=[0], normalize=False).toarray()
-    table = table[table[:, 1:].any(1), 1:]  # what has no label is missed, not split
-    one = (table > 0).sum(1) == 1
-    nearly = table.max(1) >= 0.95 * table.sum(1)
-    own = nearly & (table.argmax(0)[table.argmax(1)] == np.arange(len(table)))
-    return float(one.mean()), float(nearly.mean()), float(own.mean())
+
+def rows(name: str, planes: NDArray[np.uint32], volume: Volume, is_true: bool) -> Iterator[list]:
+    """Yield the figures of each method; `planes` are the labels that it is given."""
+    first = None
+    for method, linker in METHODS.items():
+        start = time.perf_counter()
+        linked = linker(planes)
+        elapsed = time.perf_counter() - start
+        first = first or elapsed
+        figures = ["", "", "", ""]
+        if is_true:
+            kept = identities(volume.truth, linked, volume.left_out)
+            figures = [f"{figure:.3f}" for figure in (*kept, idf1(volume.truth, linked))]
+        count = len(np.unique(volume.truth[volume.truth > 0]))
+        accuracy = f"{ap50(volume.truth, linked):.3f}"
+        yield [name, str(count), method, *figures, accuracy, f"{elapsed / first:.1f}"]
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("labels", help="a (Z, Y, X) label image")
-    truth = imread(parser.parse_args().labels)
-    methods: dict[str, Callable[[NDArray[np.uint32]], NDArray[np.uint32]]] = {
-        "napari_fastsam.link": link,
-        "overlap chaining": chained,
-    }
-    scored = consistent(truth)
-    print(f"{len(np.unique(truth[truth > 0]))} objects in {truth.shape}")
-    print(f"{len(np.unique(truth[scored][truth[scored] > 0]))} on the {scored.sum()} sound planes")
-    print(f"{'':<32}{'all planes':^30}{'sound planes':^30}")
-    columns = f"{'one label':>10}{'nearly':>10}{'its own':>10}"
-    print(f"{'left out':>9} {'method':<22}{columns}{columns}{'ms/plane':>10}")
-    for drop in (0.0, 0.02, 0.05):
-        planes = shuffled(truth, drop=drop)
-        for name, method in methods.items():
-            start = time.perf_counter()
-            linked = method(planes)
-            elapsed = (time.perf_counter() - start) / len(planes) * 1000
-            figures = identities(truth, linked) + identities(truth[scored], linked[scored])
-            shares = "".join(f"{figure:>10.3f}" for figure in figures)
-            print(f"{drop:>9.0%} {name:<22}{shares}{elapsed:>10.1f}")
+    parser.add_argument("--data", type=Path, default=DATA)
+    data = parser.parse_args().data.resolve()
+    sam = FastSAM("starter", device="cpu")
+    table: list[list[str]] = []
+    for name, volume in volumes(data):
+        table += rows(name, shuffled(volume.truth), volume, True)
+        if name == "plant3d":
+            for drop in (0.02, 0.05):
+                planes = shuffled(volume.truth, drop=drop)
+                true = np.where(planes > 0, volume.truth, 0)
+                table += rows(f"{name}, {drop:.0%} left out", planes, Volume(true), True)
+        if volume.images is not None:
+            planes = segment_stack(volume.images, sam, axes="ZYX", link=False)
+            table += rows(f"{name}, starter", planes, volume, False)
+    print_table(HEADER, table)
 
 
 if __name__ == "__main__":
