@@ -192,3 +192,81 @@ def test_prompts_that_a_run_answered_change_their_objects(viewer, dock, long_sta
     dock.segment_stack()
     dock.settle()
     np.testing.assert_array_equal(labels.data > 0, of_run > 0)
+
+
+def test_labels_appear_plane_by_plane_while_the_rest_is_looked_at(
+    viewer, dock, long_stack, gate, blobs, qtbot
+):
+    dock.settings.prefetch.value = False
+    viewer.add_image(long_stack)
+    dock.settle()
+    gate.at = blobs.calls + 3
+    dock.everything_stack()
+    qtbot.waitUntil(lambda: dock.output.value is not None and dock.output.value.data[2].any())
+    labels = labels_of(viewer)
+    assert dock.busy
+    assert by_plane(labels)[4:] == [0, 0, 0, 0]
+    qtbot.waitUntil(lambda: dock.status.bar.value() >= 3)
+    assert dock.status.bar.maximum() == 8
+    assert "left" in dock.status.message.text()
+    viewer.dims.set_point(0, 1)
+    assert labels.get_value((1, *CENTRES[1])), "what is done is seen meanwhile"
+    gate.set()
+    dock.settle()
+    assert by_plane(labels) == [3, 3, 3, 2, 3, 3, 3, 3]
+
+
+def test_what_was_linked_before_a_stop_is_told_and_completed_by_resuming(dock, stop):
+    labels = stop()
+
+    def rows():
+        return labels.features[["index", "first", "last", "planes", "missed"]].to_numpy().tolist()
+
+    assert rows() == [[1, 0, 3, 4, 0], [2, 0, 2, 3, 0], [3, 0, 3, 4, 0]]
+    dock.everything_stack()
+    dock.settle()
+    assert rows() == [[1, 0, 7, 8, 0], [2, 0, 7, 7, 1], [3, 0, 7, 8, 0]]
+    dock.undo()
+    dock.settle()
+    assert len(labels.features) == 0
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_points_and_shapes_of_ones_own_apply_to_their_planes_in_one_call(
+    viewer, dock, long_stack, blobs, linked
+):
+    image = viewer.add_image(long_stack)
+    viewer.add_points([(1, *CENTRES[1]), (6, *CENTRES[3])])
+    rows, columns = OBJECTS[2]
+    corners = [(a, b) for a in (rows.start, rows.stop - 1) for b in (columns.start, columns.stop)]
+    box = np.array([(2, *corners[n]) for n in (0, 1, 3, 2)])
+    polygon = np.array([(5, *corner) for corner in ((34, 6), (34, 26), (58, 26), (58, 6))])
+    shapes = viewer.add_shapes([box, polygon], shape_type=["rectangle", "polygon"])
+    dock.settle()
+    dock.linked.value = linked
+    dock.current_tab = "stack"
+    dock.prompts_stack_button.native.click()
+    dock.settle()
+    labels = labels_of(viewer)
+    assert by_plane(labels) == [0, 1, 1, 0, 0, 1, 1, 0]
+    assert (labels.data[(2, *OBJECTS[2])] > 0).all()
+    assert (labels.data[(5, *OBJECTS[3])] > 0).all()
+    same = labels.data[5][CENTRES[3]] == labels.data[6][CENTRES[3]]
+    assert same == linked
+    whole = labels.data.copy()
+    np.testing.assert_array_equal(fs.replay(labels, image, model=blobs), whole)
+    shapes.selected_data = {0}
+    shapes.remove_selected()
+    dock.settle()
+    assert by_plane(labels) == [0, 1, 0, 0, 0, 1, 1, 0]
+    dock.undo()
+    dock.settle()
+    np.testing.assert_array_equal(labels.data, whole)
+    assert len(shapes.data) == 2, "the box is back with its object"
+    dock.undo()
+    dock.settle()
+    assert not labels.data.any()
+    assert (len(dock.points.value.data), len(shapes.data)) == (2, 2)
+    dock.redo()
+    dock.settle()
+    np.testing.assert_array_equal(labels.data, whole)
