@@ -14,9 +14,10 @@ import numpy as np
 from napari_fastsam._affinity import affinity, reach
 from napari_fastsam._assignment import assign
 from napari_fastsam._checks import fail_if
+from napari_fastsam._events import events_of
+from napari_fastsam._label_planes import INDEXED, checked, renumbered
 from napari_fastsam._tracks import (
     Objects,
-    Pairs,
     objects_of,
     overlaps,
     pairs_of,
@@ -26,7 +27,7 @@ from napari_fastsam._tracks import (
 from napari_fastsam.lineage import COLUMNS, Event, Lineage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -36,8 +37,6 @@ MIN_IOU = 0.01
 """Masks that overlap less than this are linked by containment, by nearness or not at all."""
 
 _KINDS: tuple[Literal["split", "merge", "gap"], ...] = ("split", "merge", "gap")
-_INDEXED = 1 << 26  # an array that is indexed by label has fewer entries than this
-_INHERITED = 0.5  # share of a piece that must lie on the whole for it to be a split or a merge
 
 
 class Linker:
@@ -146,10 +145,10 @@ class Linker:
             If `labels` are no integers, negative, huge, not a plane, or of another shape than the
             plane before, or `plane` does not come after it.
         """
-        image = _checked(labels, self._seen.masks.shape if self._seen else None)
+        image = checked(labels, self._seen.masks.shape if self._seen else None)
         fail_if(
-            image.max(initial=0) >= _INDEXED,
-            f"labels below {_INDEXED}, as what is returned is indexed by them",
+            image.max(initial=0) >= INDEXED,
+            f"labels below {INDEXED}, as what is returned is indexed by them",
             f"{image.max(initial=0)}",
             "number them 1, 2, 3 … or use link(), which does",
         )
@@ -174,7 +173,7 @@ class Linker:
         fresh = np.flatnonzero(now.numbers == 0)
         fresh = fresh[np.argsort(values[fresh])]
         now.numbers[fresh] = len(self._lineage) + 1 + np.arange(len(fresh))
-        events = list(_events(plane, before, now, pairs, links))
+        events = list(events_of(plane, before, now, pairs, links))
         self.events += events
         self._lineage.add(plane, now.numbers, events)
         self._plane = plane
@@ -258,58 +257,7 @@ def link(plane_labels: Iterable[ArrayLike], **options: Any) -> NDArray[np.uint32
     linker = Linker(**options)
     planes = []
     for labels in plane_labels:
-        plane = _renumbered(_checked(labels))
+        plane = renumbered(checked(labels))
         planes.append(linker.push(plane)[plane])
     fail_if(not planes, "one or more planes of labels", "none", "pass a (Z, Y, X) array")
     return np.stack(planes)
-
-
-def _renumbered(plane: NDArray[Any]) -> NDArray[Any]:
-    """Return a plane whose largest label is small enough to index by."""
-    if plane.max(initial=0) < _INDEXED:
-        return plane
-    values, dense = np.unique(plane, return_inverse=True)
-    return np.asarray(dense.reshape(plane.shape) + (values[0] > 0))
-
-
-def _checked(labels: ArrayLike, shape: tuple[int, int] | None = None) -> NDArray[Any]:
-    """Return the labels of a plane, or say what is wrong with them."""
-    plane = np.asarray(labels)
-    fail_if(
-        plane.ndim != 2 or plane.dtype.kind not in "biu",
-        "planes of integer labels, each (H, W)",
-        f"shape {plane.shape}, dtype {plane.dtype}",
-        "pass label images, (Z, Y, X), and convert floats with labels.astype(np.uint32)",
-    )
-    fail_if(
-        shape is not None and plane.shape != shape,
-        f"planes of one shape, {shape} so far",
-        f"shape {plane.shape}",
-        "crop or pad the planes to one shape, or reset() between series",
-    )
-    fail_if(
-        plane.dtype.kind == "i" and plane.min(initial=0) < 0,
-        "labels from 0, the background",
-        f"{plane.min(initial=0)}",
-        "set negative labels to 0, np.maximum(labels, 0)",
-    )
-    return plane.astype(np.uint8) if plane.dtype.kind == "b" else plane
-
-
-def _events(
-    plane: int, before: Objects, now: Objects, pairs: Pairs, links: NDArray[np.intp]
-) -> Iterator[Event]:
-    """Yield the gaps, splits and merges of a plane, where `links` are the pairs chosen."""
-    rows, cols = pairs.rows[links], pairs.cols[links]
-    for row in rows[before.missed[rows] > 0]:
-        yield Event(plane, "gap", int(before.numbers[row]), missed=int(before.missed[row]))
-    goes_on = np.isin(np.arange(len(before.numbers)), rows)
-    is_new = np.isin(np.arange(len(now.numbers)), cols, invert=True)
-    for row, col, pixels in zip(pairs.rows, pairs.cols, pairs.pixels, strict=True):
-        old, new = int(before.numbers[row]), int(now.numbers[col])
-        if before.missed[row] or goes_on[row] != is_new[col]:
-            continue  # neither a piece of what goes on nor an end inside it
-        if is_new[col] and pixels >= _INHERITED * now.masks.areas[col]:
-            yield Event(plane, "split", old, new)
-        elif not is_new[col] and pixels >= _INHERITED * before.masks.areas[row]:
-            yield Event(plane, "merge", new, old)
