@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from skimage.morphology import dilation, erosion
@@ -200,6 +200,61 @@ def test_the_look_at_the_whole_adds_what_is_larger_than_a_tile() -> None:
     assert found.iou(BlobSegmenter().segment(image)).max(0) == pytest.approx(1, abs=0.01)
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_objects_too_large_for_any_tile_come_out_by_the_look_at_the_whole(
+    data: st.DataObject,
+) -> None:
+    sides = [data.draw(st.integers(66, 76)) for _ in range(2)]
+    top, left = (data.draw(st.integers(0, 120 - side)) for side in sides)
+    mask = data.draw(solid(top, left, top + sides[0], left + sides[1]))
+    image = image_of(mask)
+    truth = BlobSegmenter().segment(image)
+    found = Tiled(Shortsighted(), size=32, overlap=8).segment(image)
+    large = found[found.areas > 0.5 * truth.areas[0]]
+    assert len(large) == 1
+    assert large.iou(truth).item() > 0.9
+
+
+class Wavering(BlobSegmenter):
+    """Sees the outline of an object a little differently in every image, and scores it so."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.random = np.random.default_rng(seed)
+
+    def segment(self, image: np.ndarray) -> Instances:
+        found = super().segment(image)
+        seen = []
+        for n in range(len(found)):
+            mask = np.pad(found[[n]].to_labels() > 0, 1, mode="edge")
+            change = (dilation, erosion, None)[self.random.integers(3)]
+            grown = change(mask, np.ones((3, 3), bool)) if change else mask
+            kept = grown[1:-1, 1:-1]
+            seen.append(kept if kept.any() else mask[1:-1, 1:-1])
+        return Instances.from_masks(
+            found.shape, seen, scores=self.random.uniform(0.3, 1, len(seen))
+        )
+
+
+@settings(max_examples=25, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(st.integers(0, 999), st.integers(48, 80), st.integers(12, 24))
+def test_no_object_is_doubled_cut_or_lost_where_tiles_see_it_differently(
+    seed: int, size: int, overlap: int
+) -> None:
+    random = np.random.default_rng(seed)
+    rows, cols = np.ogrid[:200, :200]
+    truth = np.zeros((200, 200), bool)
+    for row, col in product(range(14, 190, 28), repeat=2):
+        radii = random.uniform(8, 12, 2)
+        truth |= ((rows - row) / radii[0]) ** 2 + ((cols - col) / radii[1]) ** 2 <= 1
+    image = image_of(truth)
+    found = Tiled(Wavering(seed), size=size, overlap=overlap, whole=False).segment(image)
+    same = found.iou(BlobSegmenter().segment(image)) > 0.4
+    assert (same.sum(0) == 1).all()
+    assert (same.sum(1) == 1).all()
+
+
 def test_a_piece_is_dropped_where_another_tile_holds_the_whole() -> None:
     whole, piece = (5, 22, 20, 50), (5, 22, 20, 40)
     found = merge([look(LEFT, piece), look(RIGHT, whole)], (40, 60))
@@ -238,6 +293,21 @@ def test_touching_objects_stay_apart_at_a_seam() -> None:
 def test_a_piece_that_the_tile_in_full_view_of_it_did_not_find_is_dropped() -> None:
     looks = [look(LEFT, (5, 25, 15, 40)), look(RIGHT, (20, 50, 30, 58))]
     assert merge(looks, (40, 60)).bboxes.tolist() == [[20, 50, 30, 58]]
+
+
+def test_slivers_at_one_edge_do_not_confirm_each_other() -> None:
+    windows = [(0, 0, 30, 40), (10, 0, 40, 40), (0, 20, 30, 60), (10, 20, 40, 60)]
+    whole, sliver = (12, 39, 28, 55), (14, 38, 26, 40)
+    looks = [look(w, sliver if w[1] == 0 else whole) for w in windows]
+    assert merge(looks, (40, 60)).bboxes.tolist() == [list(whole)]
+
+
+def test_a_piece_goes_with_the_view_that_another_view_replaces() -> None:
+    windows = [(0, 0, 30, 40), (0, 20, 30, 60), (10, 20, 40, 60)]
+    piece, wide, narrow = (12, 30, 28, 40), (12, 30, 28, 50), (13, 35, 27, 50)
+    looks = [look(windows[0], piece), look(windows[1], wide, scores=[0.3])]
+    found = merge([*looks, look(windows[2], narrow, scores=[0.9])], (40, 60))
+    assert found.bboxes.tolist() == [list(narrow)]
 
 
 def test_the_best_comes_first() -> None:

@@ -5,6 +5,7 @@ Among candidates that agree, see `napari_fastsam._seams`,
 - of those whole in their tiles one stays, the one that scores best;
 - pieces that a tile's edge cuts are dropped where another tile holds the whole, and are united
   otherwise, however many tiles they cross;
+- what is still cut then is dropped where a tile shows all of it, as that one says otherwise;
 - an object of the look at the whole plane stays where the pieces do not make it up.
 
 Candidates that no tile to come can see are settled at once, so that only those of one or two rows
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_fastsam._seams import AGREEMENT, MARGIN, Seam, Window, agreeing, cut_sides
+from napari_fastsam._seams import AGREEMENT, Seam, Window, agreeing, cut_sides
+from napari_fastsam._uniting import COVERED, is_whole, union
 from napari_fastsam.instances import Instances
 
 if TYPE_CHECKING:
@@ -27,9 +29,6 @@ if TYPE_CHECKING:
 
 LARGEST = 1 << 25
 """Pixels of the box around an object from which it is left to the look at the whole plane."""
-
-_COVERED = 0.5  # share of a candidate from which another one stands for it
-_STRIPS = (np.s_[:MARGIN], np.s_[:, :MARGIN], np.s_[-MARGIN:], np.s_[:, -MARGIN:])
 
 
 class _Tile(NamedTuple):
@@ -139,20 +138,12 @@ class Merger:
 
     def _take(self, parts: _Parts, seams: list[Seam]) -> None:
         """Put candidates together that agree with no others than these."""
-        found = parts.found
         alive = _without_doubles(parts, seams)
         seams = [seam for seam in seams if alive[seam.first] and alive[seam.second]]
-        _drop_unconfirmed(alive, parts, seams, self._windows)
-        groups = _groups(parts, seams, alive)
-        single = [group[0] for group in groups if len(group) == 1]
-        united = [_united(found[group]) for group in groups[len(single) :]]
-        merged = Instances.concatenate([found[single], *united])
+        merged, groups, closed = self._united(parts, _groups(parts, seams, alive))
         if not len(self._large):
             self._settled.append(self._kept(merged))
             return
-        closed = np.array([not parts.cut[group].any() for group in groups], bool)
-        for n in np.flatnonzero(~closed):
-            closed[n] = _is_closed(found[groups[n]], parts.cut[groups[n]])
         same = self._large.iou(merged).T >= AGREEMENT
         self._needed &= ~(closed & same).any(1)
         for n in np.flatnonzero(~closed):
@@ -160,6 +151,34 @@ class Merger:
             if len(kept):
                 self._doubtful.append((kept, self._fragments(parts, groups[n])))
         self._settled.append(self._kept(merged[closed]))
+
+    def _united(
+        self, parts: _Parts, groups: list[NDArray[np.intp]]
+    ) -> tuple[Instances, list[NDArray[np.intp]], NDArray[np.bool_]]:
+        """Return an object for each group, the groups, and which of them no edge cuts.
+
+        Without what ends at a tile's edge although another tile has all of it in view: that one
+        has found something else there, or nothing.
+        """
+        found, cut = parts.found, parts.is_cut
+        single = [group[0] for group in groups if len(group) == 1]
+        pieces = [found[group] for group in groups[len(single) :]]
+        merged = Instances.concatenate([found[single], *map(union, pieces)])
+        closed = ~cut[[group[0] for group in groups]]
+        for n, several in enumerate(pieces, len(single)):
+            closed[n] = is_whole(several, parts.frames[groups[n]], parts.cut[groups[n]])
+        keep = np.ones(len(groups), bool)
+        for n in np.flatnonzero(~closed):
+            keep[n] = not cut[groups[n]].all() or not self._in_view(merged.bboxes[[n]])
+        groups = [group for group, stays in zip(groups, keep, strict=True) if stays]
+        return merged[keep], groups, closed[keep]
+
+    def _in_view(self, bbox: NDArray[np.int32]) -> bool:
+        """Return whether a tile shows a box (1, 4), and its edges do not cut it."""
+        room = (bbox - self._windows) * (1, 1, -1, -1)
+        views = self._windows[(room >= 0).all(1)]
+        bboxes = bbox.repeat(len(views), 0)
+        return bool((~cut_sides(bboxes, views, self._large.shape).any(1)).any())
 
     def _kept(self, found: Instances) -> Instances:
         """Return the objects that score high enough."""
@@ -199,31 +218,18 @@ def _without_doubles(parts: _Parts, seams: list[Seam]) -> NDArray[np.bool_]:
     for first, second, shared in seams:
         if not cut[first] and not cut[second] and alive[first] and alive[second]:
             better, worse = sorted((first, second), key=lambda n: (-scores[n], n))
-            if shared >= _COVERED * areas[worse]:
+            if shared >= COVERED * areas[worse]:
                 alive[worse] = False
-            elif shared >= _COVERED * areas[better]:  # a part of the other
+            elif shared >= COVERED * areas[better]:  # a part of the other
                 alive[better] = False
     pieces = [
         piece
         for first, second, shared in seams
         for piece, whole in ((first, second), (second, first))
-        if cut[piece] and not cut[whole] and alive[whole] and shared >= _COVERED * areas[piece]
+        if cut[piece] and not cut[whole] and shared >= COVERED * areas[piece]
     ]
     alive[pieces] = False
     return alive
-
-
-def _drop_unconfirmed(
-    alive: NDArray[np.bool_], parts: _Parts, seams: list[Seam], windows: NDArray[np.int64]
-) -> None:
-    """Drop pieces that agree with nothing although another tile has them in full view."""
-    lone = alive & parts.is_cut
-    lone[[n for seam in seams for n in seam[:2]]] = False
-    for n in np.flatnonzero(lone):
-        room = (parts.found.bboxes[n] - windows) * (1, 1, -1, -1)
-        views = windows[(room >= 0).all(1)]
-        bboxes = np.tile(parts.found.bboxes[n], (len(views), 1))
-        alive[n] = not (~cut_sides(bboxes, views, parts.found.shape).any(1)).any()
 
 
 def _groups(parts: _Parts, seams: list[Seam], alive: NDArray[np.bool_]) -> list[NDArray[np.intp]]:
@@ -235,38 +241,3 @@ def _groups(parts: _Parts, seams: list[Seam], alive: NDArray[np.bool_]) -> list[
     members = np.flatnonzero(alive)[order]
     groups = np.split(members, np.flatnonzero(np.diff(group[order])) + 1) if len(members) else []
     return sorted(groups, key=lambda group: len(group) > 1)
-
-
-def _united(pieces: Instances) -> Instances:
-    """Return the union of pieces; its score is their mean, weighted by area."""
-    count, bbox = _stacked(pieces)
-    score = np.average(pieces.scores, weights=pieces.areas)
-    return Instances.from_masks(pieces.shape, [count > 0], [bbox], [score])
-
-
-def _stacked(pieces: Instances) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Return how many pieces hold each pixel of the box around them, and that box."""
-    bbox = np.append(pieces.bboxes[:, :2].min(0), pieces.bboxes[:, 2:].max(0))
-    count = np.zeros(bbox[2:] - bbox[:2], np.uint8)
-    for n in range(len(pieces)):
-        _view(count, pieces.bboxes[n], bbox)[pieces.mask(n)] += 1
-    return count, bbox
-
-
-def _view(
-    canvas: NDArray[np.uint8], bbox: NDArray[np.int32], frame: NDArray[np.int32]
-) -> NDArray[np.uint8]:
-    """Return the part of a canvas, which shows `frame`, that a box is on."""
-    top, left, bottom, right = bbox - np.tile(frame[:2], 2)
-    return canvas[top:bottom, left:right]
-
-
-def _is_closed(pieces: Instances, cut: NDArray[np.bool_]) -> bool:
-    """Return whether each end of a piece that a tile cuts off goes on in another piece."""
-    count, bbox = _stacked(pieces)
-    for n, side in zip(*np.nonzero(cut), strict=True):
-        end = _STRIPS[side]
-        others = _view(count, pieces.bboxes[n], bbox)[end][pieces.mask(n)[end]] > 1
-        if others.size and others.mean() < _COVERED:
-            return False
-    return True
