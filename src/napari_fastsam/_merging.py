@@ -168,8 +168,8 @@ class Merger:
         for n, several in enumerate(pieces, len(single)):
             closed[n] = is_whole(several, parts.frames[groups[n]], parts.cut[groups[n]])
         keep = np.ones(len(groups), bool)
-        for n in np.flatnonzero(~closed):
-            keep[n] = not cut[groups[n]].all() or not self._in_view(merged.bboxes[[n]])
+        for at in np.flatnonzero(~closed):
+            keep[at] = not cut[groups[at]].all() or not self._in_view(merged.bboxes[[at]])
         groups = [group for group, stays in zip(groups, keep, strict=True) if stays]
         return merged[keep], groups, closed[keep]
 
