@@ -223,9 +223,9 @@ def workers_rows(planes: int, model: str, counts: Sequence[int], repeats: int, l
         yield [str(count), f"{taken:.1f}", rate, f"{faster:.2f}", each, f"{start_up[n]:.1f}"]
 
 
-def plane_rows(planes: int, model: str, data: Path) -> Iterator[list[str]]:
+def plane_rows(planes: int, model: str, link: bool, data: Path) -> Iterator[list[str]]:
     """Yield what large planes take and leave: mosaics of nuclei of 2048² at 16 bit."""
-    segmenter, job = segmenter_of(model), Job(axes="ZYX")
+    segmenter, job = segmenter_of(model), Job(axes="ZYX", link=link)
     parts = cells("fluorescence", data)
     with tempfile.TemporaryDirectory() as folder:
         path, shape = Path(folder) / "stack.zarr", (planes, 2 * CHUNK, 2 * CHUNK)
@@ -275,7 +275,7 @@ def main() -> None:
     elif options.what == "plane":
         (planes,) = options.planes or [4]
         header = ["planes", "looks", "objects", "s per plane", "CPU s", "labels kB", "objects kB"]
-        print_table(header, plane_rows(planes, options.model, options.data))
+        print_table(header, plane_rows(planes, options.model, options.link, options.data))
     else:
         (planes,) = options.planes or [100]
         header = ["workers", "s", "planes per s", "times faster", "each turn", "start-up s"]
