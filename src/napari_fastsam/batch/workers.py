@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
@@ -110,11 +110,14 @@ class Cluster:
 
     @property
     def count(self) -> int:
-        """How many threads the workers have together."""
+        """How many threads the workers have together; ConnectionError if nobody can say."""
         now = time.monotonic()
         if now - self._asked >= _STALE:
-            self._threads = max(1, sum(map(int, self._client.nthreads().values())))
-            self._asked = now
+            try:
+                threads = self._client.nthreads().values()
+            except OSError as error:
+                raise _gone() from error
+            self._threads, self._asked = max(1, sum(map(int, threads))), now
         return self._threads
 
     def perform(self, tasks: Callable[[], Task | None]) -> Iterator[Outcome]:
@@ -143,7 +146,8 @@ class Cluster:
                 yield self._outcome(future, underway.pop(future))
         finally:
             if underway:
-                self._client.cancel(list(underway), force=True)
+                with suppress(OSError):  # a scheduler that is gone has nothing to take back
+                    self._client.cancel(list(underway), force=True)
 
     def _outcome(self, future: Any, task: Task) -> Outcome:
         """Return what became of a task."""
@@ -151,13 +155,18 @@ class Cluster:
             return (task, *future.result())
         if future.status == "error":  # the task's own errors are returned, not raised
             return task, None, RuntimeError(_lost(future.exception()))
-        raise ConnectionError(
-            message(
-                "a scheduler that can be reached until the end",
-                "a connection that was lost",
-                "start it again and give the same command: what is done stays done",
-            )
+        raise _gone()
+
+
+def _gone() -> ConnectionError:
+    """Return the error of a run whose scheduler went away."""
+    return ConnectionError(
+        message(
+            "a scheduler that can be reached until the end",
+            "a connection that was lost",
+            "start it again and give the same command: what is done stays done",
         )
+    )
 
 
 def _lost(error: BaseException) -> str:
@@ -235,13 +244,19 @@ def cluster(spec: ModelSpec, *, workers: int = 0, scheduler: str = "") -> Iterat
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep to itself what dask logs of lost connections: a run says what comes of them."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    loggers = [  # some have levels and handlers of their own
+        logger
+        for name, logger in logging.root.manager.loggerDict.items()
+        if name.split(".")[0] == "distributed" and isinstance(logger, logging.Logger)
+    ]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
 
 
 def _connected(spec: ModelSpec, workers: int, scheduler: str) -> Iterator[Cluster]:
