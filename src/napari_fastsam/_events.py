@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam._tracks import Objects, Pairs
 
-_INHERITED = 0.5  # share of a piece that must lie on the whole for it to be a split or a merge
+_INHERITED = 1 / 3  # share of a piece on the whole for a split or a merge; daughters move apart
 
 
 def events_of(
