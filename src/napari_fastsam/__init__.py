@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from napari_fastsam.models.fastsam import FastSAM
     from napari_fastsam.models.train import train
     from napari_fastsam.origins import provenance
-    from napari_fastsam.pipeline import run, segment_stack
+    from napari_fastsam.pipeline import run, run_regions, segment_stack
     from napari_fastsam.planes import Display, PlaneAxes, to_rgb
     from napari_fastsam.prompts import Prompts
     from napari_fastsam.replaying import replay
-    from napari_fastsam.requests import PlaneResult, Request
+    from napari_fastsam.requests import PlaneRegions, PlaneResult, Request
     from napari_fastsam.script import as_script
     from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
     from napari_fastsam.selection import Selection, everything, fastsam_mask, select
@@ -43,6 +43,7 @@ _HOMES = {
     "Linker": "linking",
     "ModelSpec": "segmenter",
     "PlaneAxes": "planes",
+    "PlaneRegions": "requests",
     "PlaneResult": "requests",
     "Prompts": "prompts",
     "Request": "requests",
@@ -61,6 +62,7 @@ _HOMES = {
     "provenance": "origins",
     "replay": "replaying",
     "run": "pipeline",
+    "run_regions": "pipeline",
     "segment_layers": "_napari.layers",
     "segment_stack": "pipeline",
     "select": "selection",
@@ -80,6 +82,7 @@ __all__ = [
     "Linker",
     "ModelSpec",
     "PlaneAxes",
+    "PlaneRegions",
     "PlaneResult",
     "Prompts",
     "Request",
@@ -98,6 +101,7 @@ __all__ = [
     "provenance",
     "replay",
     "run",
+    "run_regions",
     "segment_layers",
     "segment_stack",
     "select",
