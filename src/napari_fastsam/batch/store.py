@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam.planes import PlaneAxes
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024  # pixels along Y and X
 _LINEAGE = "lineage.json"
+_COLUMNS = tuple(column.name for column in fields(FoundObject))  # asdict() copies deeply, slowly
 
 
 class Store:
@@ -81,7 +82,8 @@ class Store:
         self._label_axes.write(self.labels(linked=linked), index, labels)
         target = self._objects_path(index, linked)
         partial = target.with_suffix(".part")
-        partial.write_text(json.dumps([asdict(one) for one in objects]), encoding="utf-8")
+        rows = [{name: getattr(one, name) for name in _COLUMNS} for one in objects]
+        partial.write_text(json.dumps(rows), encoding="utf-8")
         partial.replace(target)
 
     def read(self, index: Index, *, linked: bool = False) -> NDArray[np.uint32]:
