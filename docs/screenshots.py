@@ -13,6 +13,7 @@ import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QListWidget
 
+from _film import KNOCKED, PLANES, wandering_coins
 from _pictures import beside, with_mouse
 from _stage import IMAGES, SHIFT, Stage, grab, opened, own_settings, wait, warm_up
 
@@ -131,22 +132,49 @@ def cleanup() -> Image:
 
 
 def stack() -> Image:
-    """Run over a stack, half-way."""
-    from skimage.data import coins
-
-    drifting = np.stack([np.roll(coins(), 3 * n, axis=1) for n in range(24)])  # (Z, Y, X)
-    with opened("drifting coins", image=drifting) as stage:
+    """Run over some planes of a stack, then stop and be ready to go on."""
+    with opened("coins", image=wandering_coins().planes) as stage:
         dock = stage.dock
-        stage.viewer.dims.set_current_step(0, 4)
-        dock.settings.prefetch.value = False
-        stage.settle()
+        show(stage, 4)
         dock.current_tab = "stack"
+        dock.ranges.value = f"2:{PLANES - 1}:1/{PLANES}"
         dock.everything_stack()
-        wait(lambda: dock.runs.worker.busy and dock.status.bar.value() >= 10)
-        picture = stage.picture()
+        wait(lambda: dock.runs.worker.busy and dock.status.bar.value() >= 5)
+        running = stage.picture()
         dock.cancel()
         stage.settle()
-        return picture
+        width = dock.native.width()
+        halted = stage.picture()
+        return beside(running, halted.crop((halted.width - width, 0, *halted.size)))
+
+
+def follow() -> Image:
+    """Follow a coin up to where it was knocked away, and go on from a click there."""
+    film = wandering_coins()
+    with opened("coins", image=film.planes, size=(1160, 740)) as stage:
+        show(stage, KNOCKED - 1)
+        stage.click(film.path[KNOCKED - 1])
+        stage.key(Qt.Key.Key_F)
+        stage.dock.click.followed.linkActivated.emit(str(KNOCKED))
+        stage.settle()
+        stage.hover(film.path[KNOCKED])
+        lost = without_layers(stage, pointed(stage))
+        stage.click(film.path[KNOCKED])
+        return beside(lost, without_layers(stage, pointed(stage)))
+
+
+def tracks() -> Image:
+    """Show where coins go, after a linked run."""
+    with opened("coins", image=wandering_coins().planes) as stage:
+        dock = stage.dock
+        show(stage, PLANES - 1)
+        dock.current_tab = "stack"
+        dock.min_area.value = 200
+        dock.everything_stack()
+        stage.settle()
+        dock.show_tracks()
+        stage.settle()
+        return stage.picture()
 
 
 def controls() -> Image:
@@ -204,10 +232,19 @@ PICTURES: dict[str, Callable[[], Image]] = {
         everything,
         cleanup,
         stack,
+        follow,
+        tracks,
         controls,
         preferences,
     )
 }
+
+
+def show(stage: Stage, plane: int) -> None:
+    """Show a plane, and look at no others meanwhile."""
+    stage.dock.settings.prefetch.value = False
+    stage.viewer.dims.set_current_step(0, plane)
+    stage.settle()
 
 
 def see(stage: Stage, image_size: int) -> None:
@@ -233,6 +270,12 @@ def pointed(stage: Stage) -> Image:
     """Return the window with the mouse."""
     pointer = stage.pointer()
     return with_mouse(stage.picture(), (pointer.x(), pointer.y()))
+
+
+def without_layers(stage: Stage, picture: Image) -> Image:
+    """Return a picture of the window from the canvas on to the right."""
+    left = stage.canvas.mapTo(stage.window, stage.canvas.rect().topLeft()).x()
+    return picture.crop((left, 0, *picture.size))
 
 
 def canvas(stage: Stage) -> Image:

@@ -71,7 +71,7 @@ def rows(first, last):
 def test_a_click_where_it_was_lost_goes_on_with_its_label(viewer, dock, clicked, drift, blobs):
     dock.follow_last()
     dock.settle()
-    assert '<a href="6">' in dock.click.followed.text()
+    assert '<a href="6"' in dock.click.followed.text()
     dock.click.followed.linkActivated.emit("6")
     assert viewer.dims.current_step[0] == 6
     dock.settle()

@@ -318,6 +318,8 @@ NOT_WRITTEN = (
     "The image was not in view when there was something to write. Show its planes, in 2D, and "
     "start again."
 )
+_LINK = "#2f7de1"  # to be read on light and on dark; Qt's own blue is not
+
 NOTHING_LEFT = "The sliders leave no object on this plane. Lower the confidence."
 ALL_TAKEN = "All prompts have their objects already."
 NOTHING_TO_FOLLOW = "Take an object first, or point at one that is labelled and press F."
@@ -397,10 +399,11 @@ def lost(label: int, planes: Sequence[int]) -> str:
 
     Examples
     --------
-    >>> lost(3, [6])
-    'Label 3 was lost on <a href="6">plane 6</a>. Click it there if it goes on, or press N.'
+    >>> lost(3, [6])  # doctest: +NORMALIZE_WHITESPACE
+    'Label 3 was lost on <a href="6" style="color: #2f7de1">plane 6</a>. Click it there if it
+    goes on, or press N.'
     """
-    links = " and ".join(f'<a href="{n}">plane {n}</a>' for n in planes)
+    links = " and ".join(f'<a href="{n}" style="color: {_LINK}">plane {n}</a>' for n in planes)
     return f"Label {label} was lost on {links}. Click it there if it goes on, or press N."
 
 
