@@ -7,7 +7,6 @@ small picture and the tiles are ever in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam.closer import Seen, first_look, reach
@@ -21,6 +20,7 @@ from napari_fastsam.tiling import Tiled, Tiling, coarse_look, look_in_tiles, too
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_fastsam._seams import Window
     from napari_fastsam.requests import Index, Request
     from napari_fastsam.segmenter import Segmenter, Tile
     from napari_fastsam.tiling import Shown
@@ -79,6 +79,62 @@ def look(
     looked
         Called after each tile with how many of the plane are done, and their total.
     """
+    planned = plan(request, index, model, image, cancelled=cancelled)
+    if not isinstance(planned, Plan):
+        return planned
+    found = look_in_tiles(
+        _Network.of(model).segmenter,
+        planned.plane,
+        planned.tiling,
+        planned.large,
+        confidence=confidence,
+        cancelled=cancelled,
+        looked=looked,
+    )
+    return None if found is None else planned.seen(model, found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What is left to do on a plane that is seen in tiles: to look at them.
+
+    Parameters
+    ----------
+    plane
+        Read tile by tile.
+    tiling
+        Where the tiles are.
+    large
+        The objects that are too large for them, found in a look at the whole.
+    """
+
+    plane: Picture
+    tiling: Tiling
+    large: Instances
+
+    @property
+    def tiles(self) -> list[Window]:
+        """The tiles, row by row."""
+        return self.tiling.windows(self.large.shape)
+
+    def seen(self, model: Segmenter, found: Instances) -> Seen:
+        """Return what is known of the plane once its tiles are put together."""
+        size = self.tiling.size
+        return Seen(found, reach(_Network.of(model).segmenter, found.shape, at_once=size))
+
+
+def plan(
+    request: Request,
+    index: Index,
+    model: Segmenter,
+    image: Callable[[], Shown],
+    *,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Plan | Seen | None:
+    """Return in which tiles a plane has to be looked at, or what one look at it has found.
+
+    The parameters are those of `look`; None if it was cancelled.
+    """
     network, shape = _Network.of(model), request.layout.plane_shape
     if not network.in_parts(max(shape)):
         return _at_once(request, index, network, image)
@@ -86,17 +142,9 @@ def look(
         return None
     plane = image()
     assert isinstance(plane, Picture)
-    in_tiles = partial(
-        _in_tiles,
-        network.segmenter,
-        plane,
-        confidence=confidence,
-        cancelled=cancelled,
-        looked=looked,
-    )
     tiling = Tiling.of(network.tile) if isinstance(network.tile, int) else network.tile
     if isinstance(tiling, Tiling) and not tiling.whole:
-        return in_tiles(tiling, Instances.empty(shape))
+        return Plan(plane, tiling, Instances.empty(shape))
     whole = plane.like or plane
     size = network.image_size or (tiling.size if isinstance(tiling, Tiling) else max(shape))
     small = whole.overview(max(max(whole.shape) // size, 1))
@@ -117,26 +165,7 @@ def look(
             return Seen(coarse, reach(network.segmenter, shape))
         tiling = chosen
     assert isinstance(tiling, Tiling)
-    return in_tiles(tiling, too_large(coarse, tiling, shape))
-
-
-def _in_tiles(
-    segmenter: Segmenter,
-    plane: Picture,
-    tiling: Tiling,
-    large: Instances,
-    *,
-    confidence: float,
-    cancelled: Callable[[], bool],
-    looked: Callable[[int, int], None],
-) -> Seen | None:
-    """Return what tiles show of a plane, and the objects too large for them."""
-    found = look_in_tiles(
-        segmenter, plane, tiling, large, confidence=confidence, cancelled=cancelled, looked=looked
-    )
-    if found is None:
-        return None
-    return Seen(found, reach(segmenter, found.shape, at_once=tiling.size))
+    return Plan(plane, tiling, too_large(coarse, tiling, shape))
 
 
 def shown(request: Request, index: Index, model: Segmenter) -> Shown:

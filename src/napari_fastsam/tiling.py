@@ -7,6 +7,7 @@ look at the whole, at low resolution, adds the objects that are too large for a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +21,7 @@ from napari_fastsam.instances import Instances
 from napari_fastsam.segmenter import ScaledSegmenter, find
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Sequence
 
     from numpy.typing import NDArray
 
@@ -220,8 +221,43 @@ def look_in_tiles(
     looked
         Called after each tile with how many are done, and their total.
     """
-    shape = (image.shape[0], image.shape[1])
-    tiles = tiling.windows(shape)
+    tiles = tiling.windows((image.shape[0], image.shape[1]))
+    return put_together(
+        tiles,
+        large,
+        partial(look_at_tile, segmenter, image),
+        confidence=confidence,
+        cancelled=cancelled,
+        looked=looked,
+    )
+
+
+def look_at_tile(segmenter: Segmenter, image: Shown, tile: Window) -> Instances:
+    """Return what is found in a tile, on the whole plane."""
+    found = find(segmenter, np.ascontiguousarray(image[tile.slices]))
+    return found.shift((tile.top, tile.left), (image.shape[0], image.shape[1]))
+
+
+def put_together(
+    tiles: Sequence[Window],
+    large: Instances,
+    found_in: Callable[[Window], Instances],
+    *,
+    confidence: float = 0.0,
+    cancelled: Callable[[], bool] = lambda: False,
+    looked: Callable[[int, int], None] = lambda done, total: None,
+) -> Instances | None:
+    """Return the objects of a plane whose tiles are looked at one after the other.
+
+    Parameters
+    ----------
+    tiles
+        All of them, row by row.
+    found_in
+        Returns what is found in one, on the whole plane, see `look_at_tile`.
+    large, confidence, cancelled, looked
+        As in `look_in_tiles`.
+    """
     merger = Merger(tiles, large, confidence=confidence)
     top = tiles[0].top
     for done, tile in enumerate(tiles, 1):
@@ -230,8 +266,7 @@ def look_in_tiles(
         if tile.top != top:
             top = tile.top
             merger.settle(top)
-        found = find(segmenter, np.ascontiguousarray(image[tile.slices]))
-        merger.add(tile, found.shift((tile.top, tile.left), shape))
+        merger.add(tile, found_in(tile))
         looked(done, len(tiles))
     return merger.finish()
 
