@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skimage import data, io, transform
 
 from fakes import Network
+from napari_fastsam import FastSAM, to_rgb
 from napari_fastsam._resampling import shrunk
 from napari_fastsam.scales import LARGE, SEEN_LENGTH, choose_tiling
 from napari_fastsam.tiling import Tiling, coarse_look
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = 256
 
@@ -24,7 +31,7 @@ def plane(side: int, length: int, step: int, *, width: int | None = None) -> np.
     return np.repeat(image[..., None], 3, 2)
 
 
-def chosen(image: np.ndarray, network: Network, **options) -> Tiling | None:
+def chosen(image: np.ndarray, network: Network | FastSAM, **options) -> Tiling | None:
     shape = (image.shape[0], image.shape[1])
     small = shrunk(image, max(max(shape) // network.image_size, 1))
     coarse = coarse_look(network, small, shape)
@@ -121,3 +128,32 @@ def test_nothing_is_looked_at_once_it_is_cancelled() -> None:
 
     assert chosen(plane(2048, 24, 64), network, cancelled=cancelled) is None
     assert network.calls == 2  # at the whole, and at the first part
+
+
+@pytest.fixture(scope="module")
+def starter() -> FastSAM:
+    return FastSAM("starter", device="cpu")
+
+
+def enlarged(image: np.ndarray) -> np.ndarray:
+    shape = (image.shape[0] * 4, image.shape[1] * 4, 3)
+    return transform.resize(image, shape, order=1, preserve_range=True).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea"])
+def test_a_real_photograph_is_looked_at_once(name: str, starter: FastSAM) -> None:
+    assert chosen(enlarged(getattr(data, name)()), starter) is None
+
+
+def test_large_everyday_photographs_are_looked_at_once(shared_data: Path, starter: FastSAM) -> None:
+    for path in sorted((shared_data / "coco" / "images").iterdir())[:2]:
+        photograph = to_rgb(io.imread(path))
+        assert max(photograph.shape) <= LARGE * starter.image_size, "small ones never need tiles"
+        assert chosen(enlarged(photograph), starter) is None
+
+
+def test_small_real_objects_on_a_large_plane_are_looked_at_in_tiles(starter: FastSAM) -> None:
+    coins = to_rgb(transform.rescale(data.coins(), 1 / 3, anti_aliasing=True))
+    tiling = chosen(np.tile(coins, (16, 16, 1)), starter)
+    assert tiling is not None
+    assert starter.image_size / 2 <= tiling.size <= starter.image_size
