@@ -208,9 +208,21 @@ def main() -> None:
             one = subprocess.run(
                 [*command, "--side", str(side)], capture_output=True, text=True, check=True
             )
-            rows.append(one.stdout.strip().split("\t"))
+            line = one.stdout.strip().split("\t")
+            first = rows[0] if rows else line
+            line.insert(5, f"{float(line[4]) / float(first[4]):.2f}")
+            rows.append(line)
             print(*rows[-1], file=sys.stderr, flush=True)
-        header = ["plane", "tiles", "objects", "s", "s/MP", "of it writing", "added MB"]
+        header = [
+            "plane",
+            "tiles",
+            "objects",
+            "s",
+            "s/MP",
+            "of the first",
+            "writing, s/MP",
+            "added MB",
+        ]
         print_table(header, rows)
 
 
