@@ -15,7 +15,14 @@ from napari_fastsam.pictures import Picture
 from napari_fastsam.planes import level_for
 from napari_fastsam.scales import LARGE, choose_tiling
 from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter, find
-from napari_fastsam.tiling import Tiled, Tiling, coarse_look, look_in_tiles, too_large
+from napari_fastsam.tiling import (
+    Tiled,
+    Tiling,
+    coarse_look,
+    look_at_tile,
+    look_in_tiles,
+    too_large,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +123,10 @@ class Plan:
     def tiles(self) -> list[Window]:
         """The tiles, row by row."""
         return self.tiling.windows(self.large.shape)
+
+    def look_at(self, model: Segmenter, tile: Window) -> Instances:
+        """Return what is found in one of the tiles, on the whole plane."""
+        return look_at_tile(_Network.of(model).segmenter, self.plane, tile)
 
     def seen(self, model: Segmenter, found: Instances) -> Seen:
         """Return what is known of the plane once its tiles are put together."""

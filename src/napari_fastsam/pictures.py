@@ -41,6 +41,8 @@ class Picture:
         How intensities become what the network sees.
     like
         The same plane at a lower resolution, which the scale is taken from.
+    settled
+        Whether `display` is what another picture of the plane has settled on.
 
     Raises
     ------
@@ -64,10 +66,11 @@ class Picture:
         display: Display,
         *,
         like: Picture | None = None,
+        settled: bool = False,
     ) -> None:
         check_numbers(array.dtype)
         self._array, self._axes, self._index, self._display = array, axes, index, display
-        self._settled: Display | None = None
+        self._settled = display if settled else None
         self.like = like
         self.shape = (*axes.plane_shape, 3)
         fail_if(

@@ -233,9 +233,16 @@ class PlaneAxes:
         """Yield the position of every plane on the stepped axes, the last axis fastest."""
         return product(*(range(self.shape[n]) for n in self.steps))
 
-    def key(self, index: tuple[int, ...]) -> tuple[int | slice, ...]:
-        """Return what indexes the plane at `index` in a label image of the whole array."""
-        at = dict(zip(self.steps, index, strict=True))
+    def key(
+        self, index: tuple[int, ...], window: tuple[slice, slice] | None = None
+    ) -> tuple[int | slice, ...]:
+        """Return what indexes the plane at `index` in a label image of the whole array.
+
+        Of the plane only `window`, its rows and columns, if that is given.
+        """
+        at: dict[int, int | slice] = dict(zip(self.steps, index, strict=True))
+        if window is not None:
+            at |= {self.axes.index("Y"): window[0], self.axes.index("X"): window[1]}
         return tuple(at.get(n, slice(None)) for n in range(len(self.axes)) if n != self.channel)
 
     def read(
@@ -255,9 +262,16 @@ class PlaneAxes:
         wanted = ["Y", "X", *(letter for letter in left if letter in "CS")]
         return plane.transpose([left.index(letter) for letter in wanted])
 
-    def write(self, labels: Any, index: tuple[int, ...], plane: NDArray[Any]) -> None:
-        """Write the (H, W) labels of one plane into a label image of the whole array."""
-        labels[self.key(index)] = plane if self.axes.index("Y") < self.axes.index("X") else plane.T
+    def write(
+        self,
+        labels: Any,
+        index: tuple[int, ...],
+        plane: NDArray[Any],
+        window: tuple[slice, slice] | None = None,
+    ) -> None:
+        """Write the labels of one plane, or of a window of it, into those of the whole array."""
+        upright = self.axes.index("Y") < self.axes.index("X")
+        labels[self.key(index, window)] = plane if upright else plane.T
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from napari_fastsam.instances import Instances
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from numpy.typing import NDArray
+
     from napari_fastsam.pipeline import PlaneResult
 
 
@@ -131,17 +133,26 @@ class Tally:
 
 def objects_of(result: PlaneResult) -> list[FoundObject]:
     """Return the objects of a plane, by label."""
-    found = Instances.from_labels(result.labels)
-    values = np.unique(result.labels[result.labels > 0])
-    here = result.index
-    above = tuple(at + 1 for at in here)
+    return objects_in(result.labels, result.index, result.scores)
+
+
+def objects_in(
+    labels: NDArray[Any],
+    index: tuple[int, ...],
+    scores: Mapping[int, float],
+    corner: tuple[int, int] = (0, 0),
+) -> list[FoundObject]:
+    """Return the objects of a plane, or of a part of it that begins at `corner`, by label."""
+    found = Instances.from_labels(labels)
+    values = np.unique(labels[labels > 0])
+    here, above = index, tuple(at + 1 for at in index)
     rows = []
     for n, label in enumerate(map(int, values)):
-        top, left, bottom, right = map(int, found.bboxes[n])
+        top, left, bottom, right = map(int, found.bboxes[n] + (*corner, *corner))
         inside = np.nonzero(found.mask(n))
         row = FoundObject(
             label,
-            result.scores.get(label, 0.0),
+            scores.get(label, 0.0),
             len(inside[0]),
             (*map(float, here), top + float(inside[0].mean()), left + float(inside[1].mean())),
             (*here, top, left, *above, bottom, right),

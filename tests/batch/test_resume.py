@@ -305,9 +305,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("output", ["v.tif", "v.npy", "v.zarr", "v.ome.zarr", "v.json"])
-def test_labels_that_were_written_just_before_the_end_are_written_again(
-    blobs, monkeypatch, output
-):
+def test_labels_that_were_written_just_before_the_end_are_written_again(blobs, monkeypatch, output):
     def end(*_):
         raise Killed
 

@@ -48,8 +48,10 @@ class Known:
         With which it was worked on.
     source
         The stamp of the image then.
+    store
+        Whether there is a store of its work.
     planes
-        Those whose labels are in the store of its work.
+        Those whose labels are in it.
     output, written
         Where its labels are, and the stamp of that file, once they are all there.
     objects
@@ -60,6 +62,7 @@ class Known:
 
     settings: Mapping[str, Any]
     source: Stamp | None = None
+    store: bool = False
     planes: set[Index] = field(default_factory=set)
     output: str = ""
     written: Stamp | None = None
@@ -151,9 +154,10 @@ class Manifest:
             del self.images[name]
 
     def add_planes(self, name: str, source: Path, planes: Iterable[Index]) -> None:
-        """Note planes whose labels are in the store."""
+        """Note planes whose labels are in the store; without any, that there is a store."""
         known = self.images.setdefault(name, Known(self.settings, stamp(source)))
         added = list(planes)
+        known.store = True
         known.planes.update(added)
         self._note({"image": name, "source": known.source, "planes": added})
 
@@ -162,6 +166,11 @@ class Manifest:
         known = self.images.setdefault(name, Known(self.settings, stamp(source)))
         known.writing = str(output)
         self._note({"image": name, "source": known.source, "writing": known.writing})
+
+    def begun(self, name: str, source: Path) -> bool:
+        """Whether the store of an image holds work on it as it is now, with these settings."""
+        known = self._of_now(name, source)
+        return known is not None and known.written is None
 
     def drop_writing(self, name: str) -> None:
         """Note that the labels of an image could not be written."""
@@ -172,7 +181,13 @@ class Manifest:
 
     def add_output(self, name: str, source: Path, output: Path, objects: int) -> None:
         """Note that all labels of an image are in a file."""
-        known = Known(self.settings, stamp(source), set(), str(output), stamp(output), objects)
+        known = Known(
+            self.settings,
+            stamp(source),
+            output=str(output),
+            written=stamp(output),
+            objects=objects,
+        )
         self.images[name] = known
         line = {"image": name, "source": known.source, "output": known.output}
         self._note(line | {"written": known.written, "objects": objects})
@@ -212,11 +227,13 @@ class Manifest:
         known = self.images.get(name)
         if known is None or known.settings != settings or known.source != source:
             known = self.images[name] = Known(settings, source)
+        known.store |= "planes" in entry
         known.planes.update(tuple(plane) for plane in entry.get("planes", ()))
         known.writing = entry.get("writing", "")
         if "output" in entry:
             known.output, known.objects = entry["output"], entry["objects"]
             known.written = tuple(entry["written"]) if entry["written"] else None
+            known.store = False
             known.planes.clear()
 
     def _note(self, entry: Mapping[str, Any]) -> None:
@@ -253,7 +270,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], path: str = "
 
 def _is_worth_keeping(known: Known) -> bool:
     """Whether a later run can make use of what is known of an image."""
-    return bool(known.planes or known.written or (known.writing and Path(known.writing).exists()))
+    wrote = known.writing and Path(known.writing).exists()
+    return bool(known.store or known.planes or known.written or wrote)
 
 
 def _lock(file: IO[str], path: Path) -> None:

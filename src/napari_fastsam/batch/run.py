@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import message
+from napari_fastsam.batch import tiles
 from napari_fastsam.batch.places import lineage_path, table_path, work_folder
 from napari_fastsam.batch.store import Store
 from napari_fastsam.batch.tasks import Done, Finish, Look, Task, Whole, Work, lineage_rows
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _MOST_PLANES = 16  # of one task
 _TASKS_EACH = 4  # of a stack at least for each worker, so that all end at about one time
+_MOST_TILES = 64  # of one task
 _MOST_FAULTS = 10  # planes of an image that may fail before the others are left alone
 _ALL = ""  # what the manifest calls the annotations of all images together
 
@@ -70,7 +72,8 @@ class UpToDate:
 class _Image:
     """An image that is worked on.
 
-    `left` are planes that are in no task yet, and `underway` is how many tasks there are.
+    `left` are planes that are in no task yet, and `underway` is how many tasks there are. Of the
+    planes of a `large` one, `tiles` are not looked at yet, and `of_tiles` is how many there are.
     """
 
     work: Work
@@ -80,6 +83,9 @@ class _Image:
     underway: int = 0
     done: int = 0
     per_task: int = 1
+    large: bool = False
+    tiles: dict[Index, set[int]] = field(default_factory=dict)
+    of_tiles: dict[Index, int] = field(default_factory=dict)
     unanswered: tuple[str, ...] = ()
     errors: dict[Index, Exception] = field(default_factory=dict)
 
@@ -206,6 +212,9 @@ class Run:
             image = self._todo[0]
             if image.axes is None and not self._begun(image):
                 self._todo.popleft()
+            elif image.large and image.left:
+                image.underway += 1
+                self._ready.append(tiles.Survey(image.work, image.left.popleft()))
             elif image.left:
                 planes = [image.left.popleft() for _ in range(min(image.per_task, len(image.left)))]
                 image.underway += 1
@@ -222,21 +231,24 @@ class Run:
             return False
         try:
             opened = work.open()
-            if work.output is not None and not opened.axes.steps:
+            large = max(opened.axes.plane_shape) > tiles.IN_PARTS
+            if work.output is not None and not opened.axes.steps and not large:
                 self._end(Whole(work))
                 return False
             planes = self._job.indices(opened.axes)
             self._job.request(opened, ())  # says what does not fit
             image.axes = opened.axes
             known = self._notes.planes(work.name, work.path)
-            if not known or not image.store.is_there():
+            if not self._notes.begun(work.name, work.path) or not image.store.is_there():
                 known = set()
                 self._notes.begin_anew(work.name)
                 image.store.make()
+                self._notes.add_planes(work.name, work.path, ())
         except IMAGE_FAULTS as error:
             self._fail(image, error)
             return False
         image.left.extend(index for index in planes if index not in known)
+        image.large = large
         image.total, image.done = len(planes), len(planes) - len(image.left)
         count = self._workers.count
         if count > 1:
@@ -251,19 +263,25 @@ class Run:
         image = self.images[task.work.name]
         if isinstance(error, DiskFullError):
             self._full = _disk_full(error, task.work)
-        if not isinstance(task, Look):
+        if isinstance(task, Whole | Finish):
             return self._finished(image, result, error)
         image.underway -= 1
-        if error is None:
-            image.done += len(task.indices)
+        assert isinstance(task, Look | tiles.TileTask)
+        indices = task.indices if isinstance(task, Look) else (task.index,)
+        looked = isinstance(task, tiles.LookInTiles) or isinstance(result, int)
+        if error is None and looked and not isinstance(task, Look):
+            self._took_tiles(image, task, result)
+        elif error is None:
+            image.done += len(indices)
             image.unanswered += result
-            self._notes.add_planes(task.work.name, task.work.path, task.indices)
-            self._progress(task.work.path, image.done, image.total)
-        elif len(task.indices) > 1:  # the others of the task may be done
-            self._ready.extend(Look(task.work, (index,)) for index in task.indices)
-            image.underway += len(task.indices)
+            self._notes.add_planes(task.work.name, task.work.path, indices)
+            self._tell(image)
+        elif len(indices) > 1:  # the others of the task may be done
+            self._ready.extend(Look(task.work, (index,)) for index in indices)
+            image.underway += len(indices)
         else:
-            image.errors[task.indices[0]] = error
+            image.errors.setdefault(indices[0], error)
+            image.tiles.pop(indices[0], None)
             if len(image.errors) >= _MOST_FAULTS or self._full is not None:
                 image.left.clear()
         if not image.left and not image.underway:
@@ -272,6 +290,35 @@ class Run:
             else:
                 self._end(Finish(image.work, image.unanswered))
         return None
+
+    def _took_tiles(self, image: _Image, task: tiles.TileTask, count: int) -> None:
+        """Have the tiles of a plane looked at, or the plane put together after the last of them."""
+        work, index = task.work, task.index
+        if isinstance(task, tiles.Survey):
+            each = max(1, min(_MOST_TILES, count // (self._workers.count * _TASKS_EACH)))
+            parts = [range(n, min(n + each, count)) for n in range(0, count, each)]
+            image.tiles[index] = set(range(count))
+            image.of_tiles[index] = count
+            image.underway += len(parts)
+            self._ready.extend(tiles.LookInTiles(work, index, tuple(part)) for part in parts)
+        elif (
+            isinstance(task, tiles.LookInTiles) and index in image.tiles
+        ):  # else another of its tiles has failed
+            image.tiles[index] -= set(task.tiles)
+            if not image.tiles[index]:
+                del image.tiles[index]
+                image.underway += 1
+                self._ready.append(tiles.Compose(work, index))
+        self._tell(image)
+
+    def _tell(self, image: _Image) -> None:
+        """Tell how far the work on an image has come, tile by tile if it is a single large one."""
+        (count,) = image.of_tiles.values() if image.total == 1 and image.of_tiles else (0,)
+        left = sum(map(len, image.tiles.values()))
+        if count and not image.done:
+            self._progress(image.work.path, count - left, count + 1)
+        else:
+            self._progress(image.work.path, image.done + count, image.total + count)
 
     def _end(self, task: Whole | Finish) -> None:
         """Have the labels of an image written, as its last task."""
@@ -309,6 +356,7 @@ class Run:
         self._notes.drop_writing(image.work.name)
         if image.axes is not None and not image.done:
             image.store.remove()
+            self._notes.begin_anew(image.work.name)
         planes = tuple(sorted(image.errors)) if image.total > 1 else ()
         self._failed.append(Failed(image.work.path, error, planes, image.done))
 

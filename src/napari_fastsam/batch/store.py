@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam.planes import PlaneAxes
-from napari_fastsam.report import FoundObject
+from napari_fastsam.report import FoundObject, Tally, objects_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_fastsam.pipeline import Index
+    from napari_fastsam.pipeline import Index, PlaneRegions
 
 
 _CHUNK = 1024  # pixels along Y and X
@@ -80,11 +80,16 @@ class Store:
     ) -> None:
         """Write a plane."""
         self._label_axes.write(self.labels(linked=linked), index, labels)
-        target = self._objects_path(index, linked)
-        partial = target.with_suffix(".part")
-        rows = [{name: getattr(one, name) for name in _COLUMNS} for one in objects]
-        partial.write_text(json.dumps(rows), encoding="utf-8")
-        partial.replace(target)
+        self._write_objects(index, objects, linked)
+
+    def write_regions(self, plane: PlaneRegions) -> None:
+        """Write a plane chunk by chunk."""
+        array, parts = self.labels(), Tally(across_planes=True)
+        for window, labels in plane.regions(_CHUNK):
+            self._label_axes.write(array, plane.index, labels, window)
+            corner = (window[0].start, window[1].start)
+            parts.add(objects_in(labels, plane.index, plane.scores, corner))
+        self._write_objects(plane.index, parts.by_label, linked=False)
 
     def read(self, index: Index, *, linked: bool = False) -> NDArray[np.uint32]:
         """Return the labels of a plane."""
@@ -128,9 +133,24 @@ class Store:
             dimension_names=list(letters),
         )
 
+    def tiles(self, index: Index) -> Path:
+        """Return the folder for what is found in the tiles of a plane."""
+        return self.path / "tiles" / _plane_name(index)
+
+    def _write_objects(self, index: Index, objects: Iterable[FoundObject], linked: bool) -> None:
+        target = self._objects_path(index, linked)
+        partial = target.with_suffix(".part")
+        rows = [{name: getattr(one, name) for name in _COLUMNS} for one in objects]
+        partial.write_text(json.dumps(rows), encoding="utf-8")
+        partial.replace(target)
+
     def _objects_path(self, index: Index, linked: bool) -> Path:
-        name = "-".join(map(str, index)) or "plane"
-        return self.path / _part("objects", linked) / f"{name}.json"
+        return self.path / _part("objects", linked) / f"{_plane_name(index)}.json"
+
+
+def _plane_name(index: Index) -> str:
+    """Return what a plane is called in the store."""
+    return "-".join(map(str, index)) or "plane"
 
 
 def _part(name: str, linked: bool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam.batch.job import Job
     from napari_fastsam.files.readers import Image
-    from napari_fastsam.pipeline import Index, PlaneResult, Request
+    from napari_fastsam.pipeline import Index, PlaneRegions, PlaneResult, Request
     from napari_fastsam.report import FoundObject, Summary
     from napari_fastsam.segmenter import Segmenter
 
@@ -140,7 +140,7 @@ class Look:
         unanswered: list[str] = []
         for request, result in _results(self.work.job, image, segmenter(), self.indices):
             store.write(result.index, result.labels, objects_of(result))
-            unanswered += _unanswered(request, result)
+            unanswered += unanswered_of(request, result)
         return tuple(unanswered)
 
 
@@ -160,7 +160,7 @@ class Whole:
         tally = Tally(across_planes=work.job.prompted, most=work.listed)
         tally.add(found := objects_of(result))
         work.write(labels, image, found, lambda index: result.scores)
-        unanswered = tuple(_unanswered(request, result))
+        unanswered = tuple(unanswered_of(request, result))
         return work.done(image, tally, time.perf_counter() - start, unanswered)
 
 
@@ -192,7 +192,17 @@ class Finish:
         return work.done(image, tally, time.perf_counter() - start, self.unanswered)
 
 
-Task = Look | Whole | Finish
+class Task(Protocol):
+    """A piece of the work on an image."""
+
+    @property
+    def work(self) -> Work:
+        """What is done with the image."""
+        ...
+
+    def perform(self, segmenter: Callable[[], Segmenter]) -> Any:
+        """Do it."""
+        ...
 
 
 def link_planes(store: Store, indices: Iterable[Index], step: int = 1) -> dict[str, Any]:
@@ -230,7 +240,7 @@ def _results(
         yield request, result
 
 
-def _unanswered(request: Request, result: PlaneResult) -> list[str]:
+def unanswered_of(request: Request, result: PlaneResult | PlaneRegions) -> list[str]:
     """Return the prompts of a plane that no object answers, as a person would write them."""
     if result.selection is None or request.prompts is None:
         return []
