@@ -310,6 +310,29 @@ def test_a_piece_goes_with_the_view_that_another_view_replaces() -> None:
     assert found.bboxes.tolist() == [list(narrow)]
 
 
+def test_what_scores_too_low_is_dropped_once_it_is_whole() -> None:
+    looks = [
+        look(LEFT, (5, 10, 15, 40), (20, 2, 30, 12), scores=[0.2, 0.35]),
+        look(RIGHT, (5, 20, 15, 60), (30, 50, 35, 58), scores=[0.8, 0.45]),
+    ]
+    merger = Merger([window for window, _ in looks], Instances.empty((40, 60)), confidence=0.4)
+    for window, found in looks:
+        merger.add(window, found)
+    assert sorted(merger.finish().bboxes.tolist()) == [[5, 10, 15, 60], [30, 50, 35, 58]]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_too_large_to_unite_is_left_to_the_look_at_the_whole(
+    whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_fastsam._merging.LARGEST", 4000)
+    image = image_of(boxes((120, 120), (10, 10, 90, 90), (100, 20, 108, 110), (100, 3, 106, 9)))
+    truth = BlobSegmenter().segment(image)
+    found = Tiled(BlobSegmenter(), size=40, overlap=8, whole=whole).segment(image)
+    assert len(found) == 2 + whole
+    assert (found.iou(truth).max(1) > 0.9).tolist() == [whole, True, True]
+
+
 def test_the_best_comes_first() -> None:
     looks = [look(LEFT, (0, 0, 5, 5), scores=[0.3]), look(RIGHT, (0, 50, 5, 55), scores=[0.8])]
     assert merge(looks, (40, 60)).scores == pytest.approx([0.8, 0.3])

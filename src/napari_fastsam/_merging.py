@@ -75,6 +75,7 @@ class Merger:
         self._open: list[_Tile] = []
         self._seams: list[Seam] = []
         self._count = 0
+        self._too_large = np.empty(0, np.intp)  # ids of what a tile to come may see more of
         self._settled: list[Instances] = []
         self._doubtful: list[tuple[Instances, NDArray[np.bool_]]] = []
 
@@ -98,11 +99,15 @@ class Merger:
         bboxes = np.concatenate([tile.found.bboxes for tile in tiles])
         group = _connected(len(ids), rows)
         around = _around(bboxes, group)
-        done = np.ones(len(ids), bool) if frontier is None else around[group, 2] <= frontier
-        sides = around[:, 2:] - around[:, :2]
-        dropped = (sides.prod(1) > LARGEST)[group]
+        frontier = self._large.shape[0] if frontier is None else frontier
+        done = around[group, 2] <= frontier
+        too_large = (around[:, 2:] - around[:, :2]).prod(1) > LARGEST
+        too_large[group[np.isin(ids, self._too_large)]] = True
+        dropped = too_large[group]
+        waiting = dropped & (bboxes[:, 2] > frontier)
+        self._too_large = ids[waiting]
         ends = np.cumsum([len(tile.ids) for tile in tiles])[:-1]
-        for tile, mark in zip(tiles, np.split(~done & ~dropped, ends), strict=True):
+        for tile, mark in zip(tiles, np.split(waiting | ~(done | dropped), ends), strict=True):
             if mark.any():
                 self._open.append(_Tile(tile.window, tile.ids[mark], tile.found[mark]))
         done &= ~dropped
