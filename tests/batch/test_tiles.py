@@ -98,7 +98,7 @@ class Stopping:
 
 
 def test_a_run_goes_on_in_the_middle_of_a_plane(tiled, monkeypatch):
-    monkeypatch.setattr("napari_fastsam.batch.run._MOST_TILES", 2)
+    monkeypatch.setattr("napari_fastsam.batch.images._MOST_TILES", 2)
     whole = expected("plane.zarr", tiled)
     tiled.shapes.clear()
     workers = Stopping(tiled, 4)
@@ -127,7 +127,7 @@ def test_with_other_settings_no_tile_is_taken_over(tiled):
 
 
 def test_progress_goes_from_tile_to_tile(tiled, monkeypatch):
-    monkeypatch.setattr("napari_fastsam.batch.run._MOST_TILES", 3)
+    monkeypatch.setattr("napari_fastsam.batch.images._MOST_TILES", 3)
     seen = []
     segment("plane.zarr", "v.npy", tiled, progress=lambda path, *at: seen.append(at))
     steps = [at for at in seen if at[1] > 1]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import message
 from napari_fastsam.batch import tiles
+from napari_fastsam.batch.images import Underway
 from napari_fastsam.batch.places import lineage_path, table_path, work_folder
-from napari_fastsam.batch.store import Store
 from napari_fastsam.batch.tasks import Done, Finish, Look, Task, Whole, Work, lineage_rows
 from napari_fastsam.batch.workers import IMAGE_FAULTS, DiskFullError
 from napari_fastsam.files.coco import Coco
@@ -28,12 +28,7 @@ if TYPE_CHECKING:
     from napari_fastsam.batch.workers import Workers
     from napari_fastsam.files.inputs import Input
     from napari_fastsam.pipeline import Index
-    from napari_fastsam.planes import PlaneAxes
 
-_MOST_PLANES = 16  # of one task
-_TASKS_EACH = 4  # of a stack at least for each worker, so that all end at about one time
-_MOST_TILES = 64  # of one task
-_MOST_FAULTS = 10  # planes of an image that may fail before the others are left alone
 _ALL = ""  # what the manifest calls the annotations of all images together
 
 
@@ -68,39 +63,6 @@ class UpToDate:
     output: Path
 
 
-@dataclass(slots=True, eq=False)
-class _Image:
-    """An image that is worked on.
-
-    `left` are planes that are in no task yet, and `underway` is how many tasks there are. Of the
-    planes of a `large` one, `tiles` are not looked at yet, and `of_tiles` is how many there are.
-    """
-
-    work: Work
-    axes: PlaneAxes | None = None
-    total: int = 1
-    left: deque[Index] = field(default_factory=deque)
-    underway: int = 0
-    done: int = 0
-    per_task: int = 1
-    large: bool = False
-    tiles: dict[Index, set[int]] = field(default_factory=dict)
-    of_tiles: dict[Index, int] = field(default_factory=dict)
-    unanswered: tuple[str, ...] = ()
-    errors: dict[Index, Exception] = field(default_factory=dict)
-
-    @property
-    def store(self) -> Store:
-        """Where its labels lie meanwhile."""
-        assert self.axes is not None
-        return Store(self.work.folder, self.axes)
-
-    def scores(self, linked: bool) -> Callable[[Index], Mapping[int, float]]:
-        """Return what tells the score of each label of a plane."""
-        store = self.store
-        return lambda index: store.scores(index, linked=linked)
-
-
 class Run:
     """What is left to do of a batch, and what was done.
 
@@ -123,11 +85,11 @@ class Run:
         listed: int | None,
         progress: Callable[[Path, int, int], None],
     ) -> None:
-        self.images: dict[str, _Image] = {}
+        self.images: dict[str, Underway] = {}
         self._notes, self._job = notes, job
         self._overwrite, self._listed, self._progress = overwrite, listed, progress
         self._annotations: Path | None = None
-        self._todo: deque[_Image] = deque()
+        self._todo: deque[Underway] = deque()
         self._ready: deque[Task] = deque()
         self._failed: list[Failed] = []
         self._full: DiskFullError | None = None
@@ -177,7 +139,7 @@ class Run:
                 overwrite=self._overwrite or output in mine,
                 listed=self._listed,
             )
-            self.images[name] = _Image(work)
+            self.images[name] = Underway(work)
             self._todo.append(self.images[name])
 
     def perform(self, workers: Workers) -> Iterator[Done | Failed]:
@@ -210,31 +172,25 @@ class Run:
         """Return the next task."""
         while not self._ready and self._todo and self._full is None:
             image = self._todo[0]
-            if image.axes is None and not self._begun(image):
-                self._todo.popleft()
-            elif image.large and image.left:
-                image.underway += 1
-                self._ready.append(tiles.Survey(image.work, image.left.popleft()))
-            elif image.left:
-                planes = [image.left.popleft() for _ in range(min(image.per_task, len(image.left)))]
-                image.underway += 1
-                self._ready.append(Look(image.work, tuple(planes)))
-            else:
+            if image.axes is None:
+                self._begin(image)
+            self._ready.extend(tasks := list(image.next()))
+            if not tasks:
                 self._todo.popleft()
         return self._ready.popleft() if self._ready else None
 
-    def _begun(self, image: _Image) -> bool:
-        """Open an image, and see what is left of it; False if there are no planes to look at."""
+    def _begin(self, image: Underway) -> None:
+        """Open an image, and see what is left of it."""
         work = image.work
         if work.output is not None and work.path.suffix.lower() in PICTURES:  # never a stack
             self._end(Whole(work))
-            return False
+            return
         try:
             opened = work.open()
             large = max(opened.axes.plane_shape) > tiles.IN_PARTS
             if work.output is not None and not opened.axes.steps and not large:
                 self._end(Whole(work))
-                return False
+                return
             planes = self._job.indices(opened.axes)
             self._job.request(opened, ())  # says what does not fit
             image.axes = opened.axes
@@ -246,79 +202,34 @@ class Run:
                 self._notes.add_planes(work.name, work.path, ())
         except IMAGE_FAULTS as error:
             self._fail(image, error)
-            return False
-        image.left.extend(index for index in planes if index not in known)
-        image.large = large
-        image.total, image.done = len(planes), len(planes) - len(image.left)
-        count = self._workers.count
-        if count > 1:
-            image.per_task = min(_MOST_PLANES, max(1, len(image.left) // (count * _TASKS_EACH)))
-        self._progress(work.path, image.done, image.total)
-        if not image.left:
+            return
+        image.workers = self._workers.count
+        image.begin(planes, known, large=large)
+        self._progress(work.path, *image.progress)
+        if image.is_over:
             self._end(Finish(work))
-        return bool(image.left)
 
     def _took(self, task: Task, result: Any, error: Exception | None) -> Done | None:
         """Take what became of a task; return the image if that was its last."""
         image = self.images[task.work.name]
         if isinstance(error, DiskFullError):
             self._full = _disk_full(error, task.work)
+            image.give_up()
         if isinstance(task, Whole | Finish):
             return self._finished(image, result, error)
-        image.underway -= 1
         assert isinstance(task, Look | tiles.TileTask)
-        indices = task.indices if isinstance(task, Look) else (task.index,)
-        looked = isinstance(task, tiles.LookInTiles) or isinstance(result, int)
-        if error is None and looked and not isinstance(task, Look):
-            self._took_tiles(image, task, result)
-        elif error is None:
-            image.done += len(indices)
-            image.unanswered += result
-            self._notes.add_planes(task.work.name, task.work.path, indices)
-            self._tell(image)
-        elif len(indices) > 1:  # the others of the task may be done
-            self._ready.extend(Look(task.work, (index,)) for index in indices)
-            image.underway += len(indices)
-        else:
-            image.errors.setdefault(indices[0], error)
-            image.tiles.pop(indices[0], None)
-            if len(image.errors) >= _MOST_FAULTS or self._full is not None:
-                image.left.clear()
-        if not image.left and not image.underway:
-            if image.errors:
-                self._fail(image, next(iter(image.errors.values())))
-            else:
-                self._end(Finish(image.work, image.unanswered))
+        before = image.done
+        self._ready.extend(image.took(task, result, error))
+        if image.done > before:
+            planes = task.indices if isinstance(task, Look) else (task.index,)
+            self._notes.add_planes(task.work.name, task.work.path, planes)
+        if error is None:
+            self._progress(task.work.path, *image.progress)
+        if image.is_over and image.errors:
+            self._fail(image, next(iter(image.errors.values())))
+        elif image.is_over:
+            self._end(Finish(image.work, image.unanswered))
         return None
-
-    def _took_tiles(self, image: _Image, task: tiles.TileTask, count: int) -> None:
-        """Have the tiles of a plane looked at, or the plane put together after the last of them."""
-        work, index = task.work, task.index
-        if isinstance(task, tiles.Survey):
-            each = max(1, min(_MOST_TILES, count // (self._workers.count * _TASKS_EACH)))
-            parts = [range(n, min(n + each, count)) for n in range(0, count, each)]
-            image.tiles[index] = set(range(count))
-            image.of_tiles[index] = count
-            image.underway += len(parts)
-            self._ready.extend(tiles.LookInTiles(work, index, tuple(part)) for part in parts)
-        elif (
-            isinstance(task, tiles.LookInTiles) and index in image.tiles
-        ):  # else another of its tiles has failed
-            image.tiles[index] -= set(task.tiles)
-            if not image.tiles[index]:
-                del image.tiles[index]
-                image.underway += 1
-                self._ready.append(tiles.Compose(work, index))
-        self._tell(image)
-
-    def _tell(self, image: _Image) -> None:
-        """Tell how far the work on an image has come, tile by tile if it is a single large one."""
-        (count,) = image.of_tiles.values() if image.total == 1 and image.of_tiles else (0,)
-        left = sum(map(len, image.tiles.values()))
-        if count and not image.done:
-            self._progress(image.work.path, count - left, count + 1)
-        else:
-            self._progress(image.work.path, image.done + count, image.total + count)
 
     def _end(self, task: Whole | Finish) -> None:
         """Have the labels of an image written, as its last task."""
@@ -336,7 +247,9 @@ class Run:
             return []
         return [table_path(output), *([lineage_path(output)] if self._job.link else [])]
 
-    def _finished(self, image: _Image, result: Done | None, error: Exception | None) -> Done | None:
+    def _finished(
+        self, image: Underway, result: Done | None, error: Exception | None
+    ) -> Done | None:
         """Take what became of an image."""
         if error is not None or result is None:
             assert error is not None
@@ -351,7 +264,7 @@ class Run:
             self._progress(work.path, 1, 1)
         return result
 
-    def _fail(self, image: _Image, error: Exception) -> None:
+    def _fail(self, image: Underway, error: Exception) -> None:
         """Note that an image cannot be done."""
         self._notes.drop_writing(image.work.name)
         if image.axes is not None and not image.done:
@@ -395,7 +308,7 @@ class Run:
             self._notes.begin_anew(_ALL)
             self._remove_stores()
 
-    def _measured(self, images: Mapping[str, _Image]) -> Iterator[dict[str, Any]]:
+    def _measured(self, images: Mapping[str, Underway]) -> Iterator[dict[str, Any]]:
         """Yield what is measured of the objects of images that are in their stores."""
         linked = self._job.link
         for name, image in images.items():
