@@ -142,6 +142,27 @@ def test_following_is_cancelled_and_what_was_found_stays(viewer, dock, clicked, 
     assert dock.status.message.text().startswith("Cancelled.")
 
 
+def test_what_a_run_has_linked_is_not_in_its_own_way(viewer, dock, drift):
+    dock.settings.prefetch.value = False
+    viewer.add_image(drift)
+    viewer.dims.set_point(0, 3)
+    dock.ranges.value = "2:4:1/9"
+    dock.everything_stack()
+    dock.settle()
+    labels = labels_of(viewer)
+    label = int(labels.data[3, 25, 42])
+    before = labels.data[2:5].copy()
+    dock.follow_object(label)
+    dock.settle()
+    assert np.flatnonzero((labels.data == label).any((1, 2))).tolist() == [0, 1, 2, 3, 4, 5]
+    np.testing.assert_array_equal(labels.data[2:5], before)
+    text = dock.status.message.text()
+    assert text.startswith(f"Label {label} is on planes 0 to 5. Not found on plane 6")
+    dock.undo()
+    dock.settle()
+    assert np.flatnonzero((labels.data == label).any((1, 2))).tolist() == [2, 3, 4]
+
+
 def test_where_others_are_they_stay(viewer, dock, clicked):
     dock.new_shapes()
     dock.points.value.add((4, 25, 44))

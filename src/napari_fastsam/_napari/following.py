@@ -21,6 +21,7 @@ from napari_fastsam.following import follow
 from napari_fastsam.instances import Instances
 from napari_fastsam.pipeline import run
 from napari_fastsam.prompts import Prompts
+from napari_fastsam.runs import window_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -237,7 +238,9 @@ class Following:
         labelling = track.work.labelling
         index = track.at(plane)
         with labelling.together(onto=track.step) as step:
-            if found is not None:
+            if found is not None and self._is_there(track, index, found):
+                track.found.add(plane)
+            elif found is not None:
                 outcome = labelling.extend(track.label, found, plane=index, existing=existing)
                 there = outcome.state != "taken"
                 (track.found if there else track.taken).add(plane)
@@ -246,6 +249,13 @@ class Following:
                 track.found.discard(plane)
         if labelling.history.last is step:
             track.step = step
+
+    def _is_there(self, track: Track, index: Index, found: Instances) -> bool:
+        """Whether a run or a person has given the label its object on a plane already."""
+        if track.work.labelling.object_on(track.label, index) is not None:
+            return False  # it was followed there before: what is found now takes its place
+        there = track.work.canvas.read(index, window_of(found.bboxes)) == track.label
+        return bool(there.any())
 
     def _end(self, track: Track, ending: Ending, error: Exception | None, stale: set[int]) -> None:
         """Take away what was followed from a plane that was corrected since."""
