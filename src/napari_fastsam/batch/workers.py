@@ -9,8 +9,10 @@ from __future__ import annotations
 import errno
 import logging
 import time
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -135,27 +137,44 @@ class Cluster:
         try:
             while True:
                 room = _AHEAD * self.count - len(underway)
-                while room > 0 and (task := tasks()) is not None:
-                    future = self._client.submit(_perform, task, self._spec, pure=False)
-                    underway[future] = task
-                    finished.add(future)
-                    room -= 1
+                given: list[Task] = list(islice(iter(tasks, None), max(room, 0)))
+                if given:
+                    futures = self._client.map(_perform, given, spec=self._spec, pure=False)
+                    underway.update(zip(futures, given, strict=True))
+                    finished.update(futures)
                 if not underway:
                     return
-                future = next(finished)
-                yield self._outcome(future, underway.pop(future))
+                # One message each for all that came meanwhile, lest the scheduler be what is slow.
+                together = finished.next_batch()
+                results = self._results(together)
+                for future in together:
+                    task = underway.pop(future)
+                    yield (task, *results[future]) if future in results else _failed(future, task)
         finally:
             if underway:
                 with suppress(OSError):  # a scheduler that is gone has nothing to take back
                     self._client.cancel(list(underway), force=True)
 
-    def _outcome(self, future: Any, task: Task) -> Outcome:
-        """Return what became of a task."""
-        if future.status == "finished":
-            return (task, *future.result())
-        if future.status == "error":  # the task's own errors are returned, not raised
-            return task, None, RuntimeError(_lost(future.exception()))
-        raise _gone()
+    def _results(self, futures: list[Any]) -> dict[Any, tuple[Any, Exception | None]]:
+        """Return what tasks returned that some worker ended."""
+        ended = [future for future in futures if future.status == "finished"]
+        try:
+            return dict(zip(ended, self._client.gather(ended), strict=True))
+        except (OSError, CancelledError) as error:
+            raise _gone() from error
+
+
+def _failed(future: Any, task: Task) -> Outcome:
+    """Return what became of a task that no worker ended; its own errors are returned, not raised.
+
+    Raises
+    ------
+    ConnectionError
+        If nobody knows, since the scheduler is gone.
+    """
+    if future.status == "error":
+        return task, None, RuntimeError(_lost(future.exception()))
+    raise _gone()
 
 
 def _gone() -> ConnectionError:
