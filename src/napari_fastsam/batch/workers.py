@@ -283,7 +283,7 @@ def _connected(spec: ModelSpec, workers: int, scheduler: str) -> Iterator[Cluste
     from distributed import Client, LocalCluster
 
     if not scheduler:
-        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": None}
+        options = {"threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
         with LocalCluster(n_workers=workers, **options) as local, Client(local) as client:
             yield Cluster(client, spec)
         return
