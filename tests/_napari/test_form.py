@@ -123,6 +123,19 @@ def test_the_stack_tab_says_why_it_is_empty(viewer, form, plane, stack):
     assert "4 planes" in form.stack.reason.text()
 
 
+def test_following_and_tracks_are_offered_where_there_is_a_stack(viewer, form, plane, stack):
+    viewer.add_image(plane)
+    assert not shown(form.follow_button, form)
+    assert words.FOLLOW_KEY not in form.click.keys.said
+    form.image.value = viewer.add_image(stack)
+    assert shown(form.follow_button, form)
+    assert form.click.keys.said.endswith(words.FOLLOW_KEY)
+    form.current_tab = "stack"
+    assert shown(form.stack.tracks_button, form)
+    form.image.value = viewer.layers[0]
+    assert not shown(form.stack.tracks_button, form)
+
+
 def test_planes_are_counted_beside_what_is_displayed_and_channels(viewer, form):
     form.image.value = viewer.add_image(np.zeros((5, 3, 8, 9)))
     assert form.planes_of_image == 15

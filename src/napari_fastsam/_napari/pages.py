@@ -87,6 +87,7 @@ class ClickPage:
     def offer_follow(self, planes: int) -> None:
         """Offer to follow objects where there are planes to follow them through."""
         self.follow_button.native.setVisible(planes > 1)
+        self.keys.setText(words.CLICK_KEYS + (words.FOLLOW_KEY if planes > 1 else ""))
         self.followed.setVisible(planes > 1 and bool(self.followed.said))
 
     def tell_followed(self, text: str) -> None:

@@ -27,9 +27,12 @@ NOTHING_DRAWN = (
 CLICK_KEYS = (
     "<b>Hover</b> shows, <b>click</b> takes, <b>Ctrl</b>+click gives back. <b>Shift</b>+click: not "
     "this. <b>Drag</b> a box. <b>Tab</b> or <b>Shift</b>+wheel: part, object, cluster. <b>N</b>: "
-    "next object. <b>F</b>: follow through the stack. <b>Space</b>: move about."
+    "next object. <b>Space</b>: move about."
 )
 """What clicks and keys do while *Click on objects* is on."""
+
+FOLLOW_KEY = " <b>F</b>: follow through the stack."
+"""What one more key does where there is a stack."""
 
 EVERYTHING_KEYS = "Click objects to leave them out; click again to have them back."
 
