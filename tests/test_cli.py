@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from napari_fastsam import cli
 from napari_fastsam.cli import app, main
+from napari_fastsam.files.readers import read_image
+from napari_fastsam.files.writers import write_labels
 from napari_fastsam.selection import DEFAULT_CONFIDENCE
 
 SCENE = np.zeros((60, 80), np.uint8)
@@ -178,6 +180,55 @@ def test_a_stack_is_linked_along_the_axes_that_are_named(specs, capsys):
     assert (image["axes"], [found["area"] for found in image["objects"]]) == ("TYX", [600, 1800])
 
 
+def save_stack(count):
+    stack = np.stack([SCENE] * count)
+    tifffile.imwrite("stack.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+
+
+@pytest.mark.parametrize(
+    ("words", "labelled"),
+    [
+        ("--planes 1:3", [1, 2]),
+        ("--planes ::2", [0, 2, 4]),
+        ("--planes 3", [3]),
+        ("--planes -1", [4]),
+        ("--planes -2:", [3, 4]),
+        ("--planes Z=1:4:2", [1, 3]),
+    ],
+)
+def test_planes_are_chosen(specs, words, labelled):
+    save_stack(5)
+    assert main(["segment", "stack.tif", "-o", "v.npy", *words.split()]) == 0
+    assert np.flatnonzero(np.load("v.npy").any((1, 2))).tolist() == labelled
+
+
+def test_tables_are_written_beside_the_labels(specs):
+    save_stack(3)
+    assert main(["segment", "stack.tif", "-o", "v.ome.tif", "--link", "--tables"]) == 0
+    assert left() == [
+        *("scene.png", "stack.tif", "v.csv", "v.lineage.csv", "v.ome.tif", "v.ome.tif.run.jsonl"),
+    ]
+    assert len(Path("v.csv").read_text().splitlines()) == 3
+
+
+def test_labels_go_into_an_ome_zarr_and_what_belongs_to_the_run_beside_it(specs):
+    save_stack(3)
+    image = read_image(Path("stack.tif"))
+    write_labels(Path("image.ome.zarr"), image.data[...], image, provenance={})
+    words = ["segment", "image.ome.zarr", "-o", "image.ome.zarr/labels/cells", "--link", "--tables"]
+    assert main(words) == 0
+    assert sorted(path.name for path in Path("image.ome.zarr/labels").iterdir()) == [
+        *("cells", "objects", "zarr.json"),
+    ]
+    assert {"image.cells.csv", "image.cells.lineage.csv", "image.ome.zarr.cells.run.jsonl"} <= {
+        *left()
+    }
+    labels = np.asarray(read_image(Path("image.ome.zarr/labels/cells")).data[...])
+    np.testing.assert_array_equal(labels > 0, np.stack([SCENE > 0] * 3))
+    assert main(words) == 0
+    assert specs == specs[:1]
+
+
 def test_a_glob_fills_a_folder_with_a_row_for_each_image(specs, capsys):
     Path("in/sub").mkdir(parents=True)
     shutil.copy("scene.png", "in/one.png")
@@ -225,6 +276,9 @@ def test_one_bad_image_among_many_is_reported_at_the_end_with_status_1(specs, ca
         pytest.param("segment scene.png -o a.tif --confidence 2", "--confidence", id="confidence"),
         pytest.param("segment scene.png -o a.tif --tile x", "--tile auto, off", id="tile"),
         pytest.param("segment scene.png -o a.tif --axes ZYX", "scene.png: Expected", id="axes"),
+        pytest.param("segment scene.png -o a.tif --planes a:b", "'a:b'", id="planes"),
+        pytest.param("segment scene.png -o a.tif --planes 1:9:0", "a step of 0", id="no step"),
+        pytest.param("segment scene.png -o a.tif --planes 0:2", "a stack", id="no planes"),
         pytest.param("segment scene.png -o a.tif --colour", "--colour", id="option"),
         pytest.param("segment scene.png -o scene.png/a.tif", "a folder to write", id="no folder"),
         pytest.param("models fetch nothing", "FastSAM-s", id="unknown model"),

@@ -154,7 +154,8 @@ class Whole:
         """Do it."""
         work, start = self.work, time.perf_counter()
         image = work.open()
-        ((request, result),) = _results(work.job, image, segmenter(), None)
+        indices = tuple(work.job.indices(image.axes))
+        ((request, result),) = _results(work.job, image, segmenter(), indices)
         labels = np.zeros(image.axes.label_shape, np.uint32)
         image.axes.write(labels, (), result.labels)
         tally = Tally(across_planes=work.job.prompted, most=work.listed)
