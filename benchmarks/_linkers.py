@@ -51,9 +51,9 @@ def laptrack_overlaps(planes: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 def laptrack_centroids(planes: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Link by ``laptrack.LapTrack``: centroids within a mean diameter, gaps of one plane closed."""
+    laptrack = _laptrack()
     import pandas as pd
 
-    laptrack = _laptrack()
     rows = [
         (n, region.label, *region.centroid, region.area)
         for n, plane in enumerate(planes)
