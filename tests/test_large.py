@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import dask.array as da
@@ -333,3 +334,34 @@ def test_prompts_on_a_plane_in_tiles_answer_as_in_one_look() -> None:
     expected = labelled(request, BlobSegmenter())
     assert len(np.unique(expected)) > 2
     np.testing.assert_array_equal(labelled(request, Cut()), expected)
+
+
+class Pattern:
+    """A plane of squares that is made where it is read."""
+
+    shape, dtype, ndim = (3072, 3072), np.dtype(np.uint8), 2
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        rows, cols = (np.arange(*side.indices(3072)) % 64 < 20 for side in key)
+        return np.where(rows[:, None] & cols, 200, 0).astype(np.uint8)
+
+
+def test_neither_plane_nor_labels_are_ever_whole_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_fastsam.pictures.BLOCK", 1 << 18)
+    pattern = Pattern()
+    labels = zarr.create_array(
+        tmp_path / "labels.zarr", shape=pattern.shape, chunks=(512, 512), dtype="uint32"
+    )
+    tracemalloc.start()
+    try:
+        for plane in run_regions(Request(data=pattern), Cut(512)):
+            for region, part in plane.regions(512):
+                labels[region] = part
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(plane.scores) == 48**2
+    np.testing.assert_array_equal(labels[:512, 2560:] > 0, pattern[:512, 2560:] > 0)
+    assert peak < 0.5 * 4 * 3072**2
