@@ -198,7 +198,10 @@ def small_disk(tmp_path):
     """A folder with room for half a megabyte, as root can make one."""
     place = tmp_path / "small"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], check=True)
+    words = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)]
+    mounted = subprocess.run(words, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"needs a system that lets root mount a disk: {mounted.stderr.strip()}")
     yield place
     subprocess.run(["umount", "-l", place], check=True)
 
@@ -218,6 +221,28 @@ def test_a_full_disk_ends_the_run_and_with_more_room_it_goes_on(processes, small
     assert status == 0, err
     np.testing.assert_array_equal(np.load(output), whole)
     assert sorted(planes_done(f"{output}.run.jsonl")) == [(n,) for n in range(PLANES)]
+
+
+def test_the_tiles_of_a_large_plane_are_shared_out(processes):
+    from napari_fastsam import FastSAM, Request, run
+
+    plane = np.tile(coins(), (7, 6))[:2100, :2100]
+    tifffile.imwrite("large.tif", plane, tile=(256, 256))
+    _, address = processes.scheduler()
+    first, _ = processes.worker(address), processes.worker(address)
+    words = ("--scheduler", address, "--image-size", "320", "--tile", "600", "--device", "cpu")
+    job = processes.start("napari_fastsam", "segment", "large.tif", "-o", "large.npy", *words)
+    tiles = Path(".large.npy.work/tiles/plane")
+    wait_for(lambda: len(list(tiles.glob("*.npz"))) >= 3 or job.poll() is not None)
+    kill(first)
+    status, out, err = ended(job)
+    assert status == 0, err
+    assert out.startswith("large.tif: ")
+    model = FastSAM("starter", device="cpu", image_size=320, tile=600)
+    (whole,) = run(Request(data=plane), model)
+    assert whole.labels.max() > 500
+    np.testing.assert_array_equal(np.load("large.npy"), whole.labels)
+    assert not tiles.exists()
 
 
 def test_an_address_where_no_scheduler_answers_is_told(capsys):
