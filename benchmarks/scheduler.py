@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import cloudpickle
 import psutil
@@ -34,7 +33,6 @@ from _beside import print_table
 from _sleeping import Sleep
 from napari_fastsam import ModelSpec
 from napari_fastsam.batch import Failed, Job, cluster, manifest_path, segment_files
-from napari_fastsam.batch import run as batch_run
 from napari_fastsam.batch.tasks import Look
 from napari_fastsam.files.inputs import find_images
 
@@ -46,6 +44,8 @@ if TYPE_CHECKING:
 
 PROCESSES = 2
 SIDE = 2048
+TASKS_EACH = 4
+"""A stack is shared out in so many tasks for each thread, of 16 planes at most."""
 HEADER = [
     "planes per task",
     "sleep s",
@@ -73,19 +73,17 @@ class Sleeping:
         The cluster.
     seconds
         For each plane.
+    count
+        For how many threads a stack is shared out, which says how many planes a task has.
     tasks, size
         How many there were that look at planes, and the bytes of one of them.
     """
 
     cluster: Cluster
     seconds: float
+    count: int
     tasks: int = 0
     size: int = 0
-
-    @property
-    def count(self) -> int:
-        """How many tasks are performed at a time."""
-        return self.cluster.count
 
     def perform(self, tasks: Callable[[], Task | None]) -> Iterator[Any]:
         """Yield what became of each task."""
@@ -161,11 +159,10 @@ def measure(planes: int, per_task: int, sleep: float, threads: int) -> list[str]
         with (
             processes_of(folder, threads) as (address, processes),
             cluster(spec, scheduler=address) as whole,
-            patch.object(batch_run, "_MOST_PLANES", per_task),
         ):
             while whole.count < threads:
                 time.sleep(0.1)
-            workers = Sleeping(whole, sleep)
+            workers = Sleeping(whole, sleep, planes // (TASKS_EACH * per_task))
             arguments = find_images([str(stack)]), [output], spec, job
             before = State.now(processes)
             (outcome,) = segment_files(*arguments, manifest=notes, workers=workers, listed=0)
