@@ -143,7 +143,7 @@ def main() -> None:
         ("files", 9, "counted: 2 x 4 chunks of 1024 x 1024, and rows of objects"),
         (
             "link-seconds",
-            0.7,
+            0.63,
             "measured: scaling.py plane --model threshold --link, the difference",
         ),
         ("price", 2, "assumed: for an hour of a GPU and its cores"),
