@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import CheckBox, ComboBox, FloatSlider, PushButton, RadioButtons
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QComboBox,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from magicgui.widgets.bases import ValueWidget
+    from qtpy.QtGui import QResizeEvent
 
     from napari_fastsam._napari.areas import AreaBox
 
@@ -89,6 +90,16 @@ class SmallPrint(QLabel):
         """Show a text, smaller than the theme's letters whatever their size."""
         self.said = text or ""
         super().setText(f"<small>{self.said}</small>")
+
+    def sizeHint(self) -> QSize:
+        """Return the height that the text takes at its width: Qt's own is that of a narrow one."""
+        return QSize(super().sizeHint().width(), self.heightForWidth(self.width()))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Tell the layout what the text takes at another width."""
+        super().resizeEvent(event)
+        if event is not None and event.oldSize().width() != event.size().width():
+            self.updateGeometry()
 
 
 def scrolling(parts: Sequence[QWidget]) -> QScrollArea:
