@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastsam.instances import Instances
+from napari_fastsam.instances import labelled_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -143,19 +143,20 @@ def objects_in(
     corner: tuple[int, int] = (0, 0),
 ) -> list[FoundObject]:
     """Return the objects of a plane, or of a part of it that begins at `corner`, by label."""
-    found = Instances.from_labels(labels)
-    values = np.unique(labels[labels > 0])
-    here, above = index, tuple(at + 1 for at in index)
+    above = tuple(at + 1 for at in index)
     rows = []
-    for n, label in enumerate(map(int, values)):
-        top, left, bottom, right = map(int, found.bboxes[n] + (*corner, *corner))
-        inside = np.nonzero(found.mask(n))
+    for label, window in labelled_windows(labels):
+        mask = labels[window] == label
+        area = int(np.count_nonzero(mask))
+        top, left = (side.start + at for side, at in zip(window, corner, strict=True))
+        down = float(mask.sum(1) @ np.arange(mask.shape[0])) / area
+        right = float(mask.sum(0) @ np.arange(mask.shape[1])) / area
         row = FoundObject(
             label,
             scores.get(label, 0.0),
-            len(inside[0]),
-            (*map(float, here), top + float(inside[0].mean()), left + float(inside[1].mean())),
-            (*here, top, left, *above, bottom, right),
+            area,
+            (*map(float, index), top + down, left + right),
+            (*index, top, left, *above, top + mask.shape[0], left + mask.shape[1]),
         )
         rows.append(row)
     return rows
