@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from napari_fastsam._packing import pack, unpack
 from napari_fastsam.instances import Instances, labelled_windows
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ class Objects:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all of it as arrays that `from_arrays` reads."""
         return {
-            "shape": np.array(self.masks.shape),
-            "bboxes": self.masks.bboxes,
-            "masks": np.packbits(self.masks.buffer),
+            **pack(self.masks),
             "numbers": self.numbers,
             "centroids": self.centroids,
             "missed": self.missed,
@@ -60,12 +59,8 @@ class Objects:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Objects:
         """Return the objects that `arrays` were taken of."""
-        height, width = (int(n) for n in arrays["shape"])
-        bboxes = arrays["bboxes"]
-        sizes = (bboxes[:, 2:] - bboxes[:, :2]).prod(1)
-        buffer = np.unpackbits(arrays["masks"], count=int(sizes.sum())).astype(bool)
-        masks = Instances((height, width), bboxes, np.ones(len(bboxes), np.float32), buffer)
-        return cls(masks, *(arrays[name] for name in ("numbers", "centroids", "missed", "motions")))
+        names = ("numbers", "centroids", "missed", "motions")
+        return cls(unpack(arrays), *(arrays[name] for name in names))
 
     def only(self, rows: NDArray[np.intp]) -> Objects:
         """Return some of them."""

@@ -14,7 +14,6 @@ import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam._napari import lineages
-from napari_fastsam._napari.trails import stepped_along
 from napari_fastsam._napari.worker import Job
 from napari_fastsam.cleanup import tidy
 from napari_fastsam.following import follow
@@ -130,7 +129,7 @@ class Following:
         if view is None or sight is None or work is None:
             return
         sizes = [sight.source.axes.shape[n] for n in sight.source.axes.steps]
-        axis = stepped_along(sight.source.axes)
+        axis = sight.source.axes.along
         fail_if(axis is None, "a stack", "a single plane", "open the planes as one image")
         assert axis is not None
         mask = work.canvas.read(view.index) == label

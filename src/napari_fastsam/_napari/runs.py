@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._napari import lineages, words
-from napari_fastsam._napari.trails import stepped_along
 from napari_fastsam._napari.words import Tally
 from napari_fastsam._napari.worker import Job, KeptModel, Worker
 from napari_fastsam.cleanup import Cleanup, clean
@@ -134,7 +133,7 @@ class Run:
         """What became of the objects that were written, if they are linked."""
         if self.linked is None or isinstance(self.asked, Everything):
             return None
-        along = stepped_along(self.axes) or 0
+        along = self.axes.along or 0
         at = np.array([index[along] for index in self.asked.planes()], np.int64)
         return lineages.of_run(self.linked, self.numbers, at)
 

@@ -64,7 +64,7 @@ class Trails:
             If there is no stack, or tracks cannot follow it.
         """
         canvas = work.canvas
-        axis = stepped_along(canvas.axes)
+        axis = canvas.axes.along
         fail_if(axis is None, "a stack", "a single plane", "open the planes as one image")
         assert axis is not None
         before = range(canvas.axes.steps[axis])
@@ -126,12 +126,6 @@ class Trails:
         layers.selection = selected
         layers.selection.active = active
         self._layers[labels] = ref(layer)
-
-
-def stepped_along(axes: PlaneAxes) -> int | None:
-    """Return which of the stepped axes objects go along: the last one with some planes."""
-    sizes = [axes.shape[n] for n in axes.steps]
-    return max((n for n, size in enumerate(sizes) if size > 1), default=None)
 
 
 def _work(
