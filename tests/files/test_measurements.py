@@ -108,6 +108,40 @@ def test_one_plane_is_read_at_a_time(linked):
     assert image.most == labels.most == 30 * 40
 
 
+class Unreadable:
+    """An array of which one plane cannot be read."""
+
+    def __init__(self, data, bad):
+        self.data, self.shape, self.bad = data, data.shape, bad
+
+    def __getitem__(self, key):
+        if key[0] == self.bad:
+            raise OSError("unreadable")
+        return self.data[key]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_pixels_of_planes_without_labels_are_not_read(linked):
+    labels = VOLUME.copy()
+    labels[1] = 0
+    image = image_of(Unreadable(INTENSITY, bad=1), "ZYX")
+    rows = list(measure(image, labels, name="a", linked=linked))
+    assert rows == list(measure(image_of(INTENSITY, "ZYX"), labels, name="a", linked=linked))
+    with pytest.raises(OSError, match="unreadable"):
+        list(measure(image, VOLUME, name="a", linked=linked))
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_planes_that_are_not_wanted_are_not_looked_at(linked):
+    wanted = [(0,), (2,)]
+    labels = Unreadable(VOLUME, bad=1)
+    rows = list(
+        measure(image_of(INTENSITY, "ZYX"), labels, name="a", linked=linked, indices=wanted)
+    )
+    only = np.where(np.isin(np.arange(4), (0, 2))[:, None, None], VOLUME, 0)
+    assert rows == list(measure(image_of(INTENSITY, "ZYX"), only, name="a", linked=linked))
+
+
 def test_each_plane_has_its_own_rows_without_links():
     known = MICROMETERS | {"T": (3.0, "second")}
     rows = list(measure(image_of(INTENSITY, "TYX", known), VOLUME, name="a"))

@@ -41,6 +41,7 @@ def measure(
     name: str,
     linked: bool = False,
     scores: Callable[[tuple[int, ...]], Mapping[int, float]] | None = None,
+    indices: Iterable[tuple[int, ...]] | None = None,
 ) -> Iterator[Row]:
     """Yield the figures of each object of an image.
 
@@ -57,6 +58,9 @@ def measure(
         volume; through time, where an object changes, one row for each frame all the same.
     scores
         For the position of a plane, the score of each label on it, in [0, 1].
+    indices
+        The planes that have labels, in order; ``None`` for all. The pixels of a plane without any
+        are not read.
 
     Yields
     ------
@@ -71,20 +75,23 @@ def measure(
     axes = image.axes
     letters = "".join(axes.axes[n] for n in axes.steps)
     along = axes.along
+    planes = axes.indices() if indices is None else indices
     if not linked or along is None or letters[along] == "T":
-        for index in axes.indices():
+        for index in planes:
             known = scores(index) if scores else None
             yield from measure_plane(image, label_plane(axes, labels, index), index, name, known)
         return
     series: tuple[int, ...] | None = None
     volumes = Volumes(image, name, letters, along)
-    for index in axes.indices():
+    for index in planes:
         if series is not None and series != index[:along]:
             yield from volumes.rows(series)
             volumes = Volumes(image, name, letters, along)
         series = index[:along]
         plane = label_plane(axes, labels, index)
-        volumes.add(index, plane, axes.read(image.data, index), scores(index) if scores else {})
+        if plane.any():
+            known = scores(index) if scores else {}
+            volumes.add(index, plane, axes.read(image.data, index), known)
     if series is not None:
         yield from volumes.rows(series)
 
@@ -114,6 +121,8 @@ def measure_plane(
     values, numbers = np.unique(labels, return_inverse=True)
     numbers = numbers.reshape(labels.shape) + (values[:1] != 0).astype(int)
     values = values[values != 0]
+    if not len(values):
+        return []
     ruler = Ruler.of(image.calibration, "YX")
     letters = "".join(image.axes.axes[n] for n in image.axes.steps)
     table = regionprops_table(
