@@ -314,7 +314,10 @@ class Run:
         for name, image in images.items():
             labels, scores = image.store.labels(linked=linked), image.scores(linked)
             opened = image.work.open()
-            yield from measure(opened, labels, name=name, linked=linked, scores=scores)
+            indices = self._job.indices(opened.axes)
+            yield from measure(
+                opened, labels, name=name, linked=linked, scores=scores, indices=indices
+            )
 
     def _remove_stores(self) -> None:
         """Remove what was only needed on the way."""

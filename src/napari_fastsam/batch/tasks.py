@@ -106,7 +106,14 @@ class Work:
             overwrite=self.overwrite,
         )
         if self.job.tables:
-            table = measure(image, labels, name=self.name, linked=self.job.link, scores=scores)
+            table = measure(
+                image,
+                labels,
+                name=self.name,
+                linked=self.job.link,
+                scores=scores,
+                indices=self.job.indices(image.axes),
+            )
             write_measurements(table_path(self.output), table, overwrite=self.overwrite)
 
     def done(
