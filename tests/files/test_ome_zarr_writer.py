@@ -1,6 +1,8 @@
 import json
 import math
+import multiprocessing
 import os
+import sys
 import warnings
 
 import numpy as np
@@ -87,6 +89,35 @@ def test_labels_of_another_name_are_listed_beside_those_that_are_there(image):
         write_labels(image.path / "labels" / name, noise((3, 41, 60)), image, provenance={})
     assert attributes(image.path / "labels")["labels"] == ["cells", "nuclei"]
     yaozarrs.validate_zarr_store(image.path)
+
+
+def add_eight(path, mark, barrier):
+    """Write labels of eight names into an image, as soon as others are as far."""
+    image = read_image(path)
+    for n in range(8):
+        barrier.wait(60)
+        name = path / "labels" / f"{mark}{n}"
+        write_labels(name, np.ones((3, 41, 60), np.uint32), image, provenance={})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_two_processes_list_all_their_labels(image):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zarr's own, that zarr 3 does not specify it
+        zarr.consolidate_metadata(image.path)
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(2)
+    writers = [context.Process(target=add_eight, args=(image.path, mark, barrier)) for mark in "ab"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    names = {f"{mark}{n}" for mark in "ab" for n in range(8)}
+    assert sorted(attributes(image.path / "labels")["labels"]) == sorted(names)
+    assert not list(image.path.rglob(".lock"))
+    members = dict(zarr.open_group(image.path, mode="r").members(max_depth=None))
+    assert {f"labels/{name}/0" for name in names} <= set(members)
 
 
 def test_labels_that_are_there_are_replaced_only_if_asked(image):

@@ -10,9 +10,10 @@ https://ngff.openmicroscopy.org
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
@@ -22,7 +23,7 @@ from napari_fastsam.files.ome_plan import Plan, as_image, halved, is_ome_zarr
 from napari_fastsam.files.zarrs import group_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from napari_fastsam.files.readers import Image
@@ -70,18 +71,19 @@ def add_labels(
     try:
         with whole(path, overwrite=overwrite) as partial:
             _write_group(partial, labels, plan, path.name, provenance, objects)
-        try:
-            _list(folder, path.name, plan)
-        except BaseException:
-            if not had_labels:
-                shutil.rmtree(path)
-            raise
+        with _alone_in(folder):
+            try:
+                _list(folder, path.name, plan)
+            except BaseException:
+                if not had_labels:
+                    shutil.rmtree(path)
+                raise
+            _refresh_consolidated(group_of(image.path), plan)
     except BaseException:
         if not had_folder:
             with suppress(OSError):
                 folder.rmdir()
         raise
-    _refresh_consolidated(group_of(image.path), plan)
 
 
 def write_ome_zarr(
@@ -155,6 +157,28 @@ def _write_group(
         else:
             copy_nearest(source, array)
         source = array
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until nobody else changes the lists of a folder, and keep them out meanwhile."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    path = folder / ".lock"
+    with ExitStack() as stack:
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            stack.callback(os.close, descriptor)
+            with suppress(OSError):  # on a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    break  # else the one before has removed it, and others lock a new file
+        stack.callback(path.unlink)
+        yield
 
 
 def _list(folder: Path, name: str, plan: Plan) -> None:
