@@ -17,13 +17,26 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("a.tif").write_text("image")
     Path("labels.tif").write_text("labels")
+    yield
+    end()
 
 
 A, LABELS, NOTES = Path("a.tif"), Path("labels.tif"), Path("labels.tif.run.jsonl")
 
 
+OPEN = []
+
+
 def notes(settings=SETTINGS):
-    return Manifest(NOTES, settings)
+    """Open the manifest as the next process does, when the one before has ended."""
+    end()
+    OPEN.append(Manifest(NOTES, settings))
+    return OPEN[0]
+
+
+def end():
+    while OPEN:
+        OPEN.pop().close()
 
 
 def test_what_is_noted_is_known_to_the_next_process():
@@ -126,6 +139,7 @@ def test_two_processes_do_not_write_to_one_manifest():
     assert "BlockingIOError: Expected no other run" in other.stderr
     first.close()
     assert notes().planes("a", A) == {(0,)}
+    end()
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert notes().planes("a", A) == {(0,), (1,)}
 

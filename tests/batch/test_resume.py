@@ -228,11 +228,28 @@ def test_a_plane_that_cannot_be_read_costs_that_plane_only(blobs):
     assert isinstance(failed, Failed)
     assert (failed.planes, failed.kept, blobs.calls) == (((3,),), 5, 5)
     assert not Path("v.npy").exists()
-    chunk.write_bytes(whole)
+    chunk.write_bytes(whole)  # which makes it another image
     (done,) = segment("stack.zarr", "v.npy", blobs, axes="ZYX")
-    assert blobs.calls == 6
+    assert blobs.calls == 5 + 6
     assert done.summary.count == 12
     assert source.shape == np.load("v.npy").shape
+
+
+def test_a_plane_that_failed_is_the_only_one_that_is_looked_at_again(blobs):
+    class Unlucky:
+        spec, calls = "blobs", 0
+
+        def segment(self, image):
+            self.calls += 1
+            if self.calls == 4:
+                raise RuntimeError("CUDA error")
+            return blobs.segment(image)
+
+    model = Unlucky()
+    (failed,) = segment("stack.tif", "v.npy", model)
+    assert (failed.planes, failed.kept, model.calls) == (((3,),), 5, 6)
+    (done,) = segment("stack.tif", "v.npy", model)
+    assert (done.summary.count, model.calls) == (12, 7)
 
 
 def test_an_image_that_always_fails_does_not_try_all_its_planes(blobs):

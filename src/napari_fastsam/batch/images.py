@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MOST_PLANES = 16  # of one task
 _MOST_TILES = 64
 _TASKS_EACH = 4  # of an image at least for each worker, so that all end at about one time
-_MOST_FAULTS = 10  # planes of an image that may fail before the others are left alone
+_MOST_FAULTS = 10  # planes of an image that fail, and none is done: the others are left alone
 
 
 @dataclass(slots=True, eq=False)
@@ -107,8 +107,9 @@ class Underway:
         elif error is not None:
             self.errors.setdefault(planes[0], error)
             self._tiles.pop(planes[0], None)
-            if len(self.errors) >= _MOST_FAULTS:
+            if len(self.errors) >= _MOST_FAULTS and not self.done:
                 self.give_up()
+            self._left.rotate(len(self._left) // 2)  # what is bad may lie together
         elif isinstance(task, Survey) and isinstance(result, int):
             each = self._share(result, _MOST_TILES)
             parts = [range(n, min(n + each, result)) for n in range(0, result, each)]

@@ -102,6 +102,12 @@ class Job:
         ValueError
             If a span names an axis that is not stepped through, or one twice, or no plane is left.
         """
+        fail_if(
+            0 in axes.shape,
+            "at least one pixel on each axis",
+            f"an array of shape {axes.shape}, axes {axes.axes}",
+            "leave this image out",
+        )
         if not self.spans:
             return list(axes.indices())
         letters = [axes.axes[n] for n in axes.steps]

@@ -6,7 +6,10 @@ the end of the process counts for nothing.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,24 +21,48 @@ if TYPE_CHECKING:
 
     from napari_fastsam.pipeline import Index
 
-Stamp = tuple[int, int]
-"""Size in bytes and time of the last change in nanoseconds of a file, of a zarr its metadata's."""
+Stamp = tuple[int, int, int]
+"""Of a file, or of all files of a zarr's arrays: how many, their bytes, and when one last changed."""
 
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+_GROUP = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")  # changes when labels are added
+_LABELS = "labels"
 
 
 def stamp(path: Path) -> Stamp | None:
-    """Return what shows that a file has changed; None if there is none."""
-    if path.is_dir():
-        states = [(path / name).stat() for name in _METADATA if (path / name).exists()]
-        return sum(state.st_size for state in states), max(
-            (state.st_mtime_ns for state in states), default=0
-        )
+    """Return what shows that a file or zarr has changed; None if there is none.
+
+    Labels inside an OME-Zarr are no part of it.
+    """
     try:
-        state = path.stat()
+        files = _files_of(path) if path.is_dir() else [path]
+        states = [file.stat() for file in files]
     except OSError:
         return None
-    return state.st_size, state.st_mtime_ns
+    newest = max((state.st_mtime_ns for state in states), default=0)
+    return len(states), sum(state.st_size for state in states), newest
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """Return the files of a zarr that say what its pixels are."""
+    is_array = (folder / ".zarray").exists() or _is_array(folder / "zarr.json")
+    found = []
+    for place, folders, names in os.walk(folder):
+        top = Path(place) == folder
+        if top and not is_array:
+            folders[:] = [name for name in folders if name != _LABELS]
+            names = [name for name in names if name not in _GROUP]
+        found += [Path(place, name) for name in names]
+    return found
+
+
+def _is_array(metadata: Path) -> bool:
+    """Whether a file says that it lies in a zarr array."""
+    if not metadata.exists():
+        return False
+    try:
+        return bool(json.loads(metadata.read_bytes()).get("node_type") == "array")
+    except ValueError:
+        return False
 
 
 @dataclass(slots=True)
@@ -56,8 +83,9 @@ class Known:
         Where its labels are, and the stamp of that file, once they are all there.
     objects
         How many they are.
-    writing
-        Where they were about to be written when the run was last heard of.
+    writing, before
+        Where they were about to be written when the run was last heard of, and the stamp of what
+        was there then.
     """
 
     settings: Mapping[str, Any]
@@ -68,6 +96,7 @@ class Known:
     written: Stamp | None = None
     objects: int = 0
     writing: str = ""
+    before: Stamp | None = None
 
 
 class Manifest:
@@ -93,19 +122,58 @@ class Manifest:
         self.settings: dict[str, Any] = json.loads(json.dumps(settings))
         self.images: dict[str, Known] = {}
         self._file: IO[str] | None = None
+        self._noted = False  # whether this run has written a line
         self._whole = 0  # bytes of the file up to the end of its last whole line
         self._last: Mapping[str, Any] | None = None
-        if path is not None and path.exists():
-            self._read(path)
+        self._sources: dict[Path, Stamp | None] = {}
+        self.changed = 0.0  # when the last line was written before this run
+        self._found = path is not None and path.exists()
+        if path is not None and self._found:
+            self.claim()
+            self.changed = path.stat().st_mtime
+            try:
+                self._read(path)
+            except BaseException:
+                self._release()
+                raise
+
+    def claim(self) -> None:
+        """Keep other processes from writing here until this one ends.
+
+        Raises
+        ------
+        BlockingIOError
+            If another one does, or has since this one looked.
+        """
+        if self.path is None or self._file is not None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = self.path.open("a", encoding="utf-8", newline="\n")
+        try:
+            _lock(file, self.path)
+            same = self.path.exists() and os.path.samestat(
+                os.fstat(file.fileno()), self.path.stat()
+            )
+            _refuse_other(not same or (not self._found and file.tell() > 0), self.path)
+        except BaseException:
+            file.close()
+            raise
+        self._file = file
 
     def close(self) -> None:
         """Let others write to the file, which goes if nothing was done."""
         if self._file is None:
             return
-        self._file.close()
-        self._file = None
         if self.path is not None and not any(map(_is_worth_keeping, self.images.values())):
-            self.path.unlink(missing_ok=True)
+            with suppress(PermissionError):  # Windows: not as long as it is open
+                self.path.unlink(missing_ok=True)
+        self._release()
+
+    def _release(self) -> None:
+        """Let others have the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def is_done(self, name: str, source: Path, output: Path) -> bool:
         """Whether the labels of an image as it is now are in a file, made with these settings."""
@@ -124,9 +192,15 @@ class Manifest:
         return ours and known is not None and known.written == stamp(output)
 
     def was_writing(self, name: str, output: Path) -> bool:
-        """Whether a run may have been killed between writing labels and noting that."""
+        """Whether a run may have been killed while it wrote labels, or before it noted that."""
         known = self.images.get(name)
         return known is not None and known.writing == str(output)
+
+    def has_written(self, name: str, output: Path) -> bool:
+        """Whether labels that are there were written by a run that was killed before noting it."""
+        known = self.images.get(name)
+        wrote = known is not None and known.writing == str(output)
+        return wrote and known is not None and stamp(output) not in (None, known.before)
 
     def planes(self, name: str, source: Path) -> set[Index]:
         """Return the planes of an image that are in its store."""
@@ -155,7 +229,7 @@ class Manifest:
 
     def add_planes(self, name: str, source: Path, planes: Iterable[Index]) -> None:
         """Note planes whose labels are in the store; without any, that there is a store."""
-        known = self.images.setdefault(name, Known(self.settings, stamp(source)))
+        known = self._known(name, source)
         added = list(planes)
         known.store = True
         known.planes.update(added)
@@ -163,9 +237,10 @@ class Manifest:
 
     def add_writing(self, name: str, source: Path, output: Path) -> None:
         """Note that the labels of an image will be in a file soon."""
-        known = self.images.setdefault(name, Known(self.settings, stamp(source)))
-        known.writing = str(output)
-        self._note({"image": name, "source": known.source, "writing": known.writing})
+        known = self._known(name, source)
+        known.writing, known.before = str(output), stamp(output)
+        line = {"image": name, "source": known.source, "writing": known.writing}
+        self._note(line | {"before": known.before})
 
     def begun(self, name: str, source: Path) -> bool:
         """Whether the store of an image holds work on it as it is now, with these settings."""
@@ -176,14 +251,14 @@ class Manifest:
         """Note that the labels of an image could not be written."""
         known = self.images.get(name)
         if known is not None and known.writing:
-            known.writing = ""
+            known.writing, known.before = "", None
             self._note({"image": name, "source": known.source})
 
     def add_output(self, name: str, source: Path, output: Path, objects: int) -> None:
         """Note that all labels of an image are in a file."""
         known = Known(
             self.settings,
-            stamp(source),
+            self._stamp_of(source),
             output=str(output),
             written=stamp(output),
             objects=objects,
@@ -196,11 +271,23 @@ class Manifest:
         """Return what is known of an image, if it and the settings are as they were."""
         known = self.images.get(name)
         same = known is not None and known.settings == self.settings
-        return known if same and known is not None and known.source == stamp(source) else None
+        return known if same and known and known.source == self._stamp_of(source) else None
+
+    def _known(self, name: str, source: Path) -> Known:
+        """Return what is known of an image, from now on if it was nothing."""
+        if name not in self.images:
+            self.images[name] = Known(self.settings, self._stamp_of(source))
+        return self.images[name]
+
+    def _stamp_of(self, source: Path) -> Stamp | None:
+        """Return the stamp that an image had when the run began."""
+        if source not in self._sources:
+            self._sources[source] = stamp(source)
+        return self._sources[source]
 
     def _read(self, path: Path) -> None:
         """Read what was noted before."""
-        content = path.read_bytes()
+        content = path.read_bytes().rstrip(b"\0")  # as a power cut may leave
         self._whole = content.rfind(b"\n") + 1
         settings: Mapping[str, Any] = {}
         try:
@@ -230,6 +317,7 @@ class Manifest:
         known.store |= "planes" in entry
         known.planes.update(tuple(plane) for plane in entry.get("planes", ()))
         known.writing = entry.get("writing", "")
+        known.before = tuple(entry["before"]) if entry.get("before") else None
         if "output" in entry:
             known.output, known.objects = entry["output"], entry["objects"]
             known.written = tuple(entry["written"]) if entry["written"] else None
@@ -240,13 +328,13 @@ class Manifest:
         """Append a line, and what the settings are if the last run had others."""
         if self.path is None:
             return
-        if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a", encoding="utf-8", newline="\n")
-            _lock(self._file, self.path)
+        self.claim()
+        if not self._noted:
+            assert self._file is not None
             self._file.truncate(self._whole)  # a line that was cut off
             if self._last != self.settings:
                 self._append({"settings": self.settings})
+            self._noted = True
         self._append(entry)
 
     def _append(self, entry: Mapping[str, Any]) -> None:
@@ -282,8 +370,19 @@ def _lock(file: IO[str], path: Path) -> None:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise BlockingIOError(
-            f"Expected no other run that writes to the same output. Got one that holds {path}. "
-            "To fix it: wait until it ends, or stop it."
-        ) from error
+    except BlockingIOError:
+        _refuse_other(True, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise  # else the file system knows no locks
+
+
+def _refuse_other(other: bool, path: Path) -> None:
+    """Raise BlockingIOError if another run writes to a manifest."""
+    fail_if(
+        other,
+        "no other run that writes to the same output",
+        f"one that holds {path}",
+        "wait until it ends, or stop it",
+        BlockingIOError,
+    )

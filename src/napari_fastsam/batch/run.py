@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from napari_fastsam.files.inputs import Input
     from napari_fastsam.pipeline import Index
 
+_FLUSHED = 600  # seconds after which what was written is on the disk, whatever becomes of the power
 _ALL = ""  # what the manifest calls the annotations of all images together
 
 
@@ -119,13 +122,16 @@ class Run:
         mine = {
             to
             for name, _, to in batch
-            if self._notes.was_writing(_ALL if together else name, to)
+            if self._notes.has_written(_ALL if together else name, to)
             or self._notes.wrote(_ALL, to)
         }
         new = dict.fromkeys(to for name, _, to in batch if name not in current and to not in mine)
         refuse_existing([path for to in new for path in (to, *self._tables(to))], self._overwrite)
-        for n, (name, item, output) in enumerate(batch):
+        for name, item, output in batch:
             if name in current:
+                if not together and work_folder(output).exists():  # killed just before its removal
+                    self._notes.claim()
+                    shutil.rmtree(work_folder(output))
                 yield UpToDate(name, item.path, output)
                 continue
             folder = work_folder(output)
@@ -133,7 +139,7 @@ class Run:
                 name=name,
                 path=item.path,
                 output=None if together else output,
-                folder=folder / str(n) if together else folder,
+                folder=folder / _short(name) if together else folder,
                 job=self._job,
                 provenance={"napari_fastsam": self._notes.settings},
                 overwrite=self._overwrite or output in mine,
@@ -182,6 +188,7 @@ class Run:
     def _begin(self, image: Underway) -> None:
         """Open an image, and see what is left of it."""
         work = image.work
+        self._notes.claim()
         if work.output is not None and work.path.suffix.lower() in PICTURES:  # never a stack
             self._end(Whole(work))
             return
@@ -195,11 +202,14 @@ class Run:
             self._job.request(opened, ())  # says what does not fit
             image.axes = opened.axes
             known = self._notes.planes(work.name, work.path)
-            if not self._notes.begun(work.name, work.path) or not image.store.is_there():
+            begun = self._notes.begun(work.name, work.path)
+            if not begun or not image.store.is_there(work.name):
                 known = set()
                 self._notes.begin_anew(work.name)
-                image.store.make()
+                image.store.make(work.name)
                 self._notes.add_planes(work.name, work.path, ())
+            since = self._notes.changed - _FLUSHED
+            known = {index for index in known if image.store.is_whole(index, since)}
         except IMAGE_FAULTS as error:
             self._fail(image, error)
             return
@@ -235,10 +245,17 @@ class Run:
         """Have the labels of an image written, as its last task."""
         work = task.work
         if work.output is not None:
+            try:
+                refuse_existing([work.output, *self._tables(work.output)], work.overwrite)
+            except FileExistsError as error:  # since the run began
+                self._fail(self.images[work.name], error)
+                return
             again = self._notes.was_writing(work.name, work.output)
             self._notes.add_writing(work.name, work.path, work.output)
             if again:
                 clear_leftovers(work.output)
+            # From now on it is this run's own: a task whose worker dies is done again by another.
+            task = replace(task, work=replace(work, overwrite=True))
         self._ready.append(task)
 
     def _tables(self, output: Path) -> list[Path]:
@@ -266,7 +283,9 @@ class Run:
 
     def _fail(self, image: Underway, error: Exception) -> None:
         """Note that an image cannot be done."""
-        self._notes.drop_writing(image.work.name)
+        work = image.work
+        if work.output is None or not self._notes.has_written(work.name, work.output):
+            self._notes.drop_writing(work.name)
         if image.axes is not None and not image.done:
             image.store.remove()
             self._notes.begin_anew(image.work.name)
@@ -328,6 +347,11 @@ class Run:
             for folder in {image.work.folder.parent for image in self.images.values()}:
                 if folder.is_dir() and not any(folder.iterdir()):
                     folder.rmdir()
+
+
+def _short(name: str) -> str:
+    """Return a name for a folder that no other image's has, whatever the images' order."""
+    return hashlib.sha1(name.encode("utf-8"), usedforsecurity=False).hexdigest()[:16]
 
 
 def _disk_full(error: DiskFullError, work: Work) -> DiskFullError:

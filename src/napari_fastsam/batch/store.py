@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_fastsam.planes import PlaneAxes
 from napari_fastsam.report import FoundObject, Tally, objects_in
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastsam.pipeline import Index, PlaneRegions
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024  # pixels along Y and X
 _LINEAGE = "lineage.json"
+_NAME = "image.txt"
 _COLUMNS = tuple(column.name for column in fields(FoundObject))  # asdict() copies deeply, slowly
 
 
@@ -51,20 +54,43 @@ class Store:
 
         return zarr.open_array(self.path / _part("labels", linked))
 
-    def make(self, *, linked: bool = False) -> None:
-        """Begin with an empty store; if `linked`, with an empty part beside the one that is."""
-        if not linked:
-            self.remove()
+    def make(self, name: str) -> None:
+        """Begin with an empty store for the image of a name."""
+        self.remove()
+        self._make_part(linked=False)
+        (self.path / _NAME).write_text(name, encoding="utf-8")
+
+    def make_linked(self) -> None:
+        """Begin with an empty part for linked labels, beside those of single planes."""
+        self._make_part(linked=True)
+
+    def _make_part(self, *, linked: bool) -> None:
         for name in ("labels", "objects"):
             shutil.rmtree(self.path / _part(name, linked), ignore_errors=True)
         (self.path / _part("objects", linked)).mkdir(parents=True)
         self._new_array(self.path / _part("labels", linked))
 
-    def is_there(self) -> bool:
-        """Whether the store was made before, for an image of this shape."""
-        if not (self.path / "labels" / "zarr.json").exists():
+    def is_there(self, name: str) -> bool:
+        """Whether the store was made before, for the image of that name and shape."""
+        owner = self.path / _NAME
+        if not owner.exists() or owner.read_text(encoding="utf-8") != name:
             return False
         return bool(self.labels().shape == self.axes.label_shape)
+
+    def is_whole(self, index: Index, since: float) -> bool:
+        """Whether all of a plane is there that was written.
+
+        What was written before a time, in seconds, is on the disk; what came later may be lost if
+        the power went, which the figures of the objects tell.
+        """
+        path = self._objects_path(index, linked=False)
+        try:
+            if path.stat().st_mtime < since:
+                return True
+            pixels = sum(row.area for row in self.objects(index))
+        except (OSError, ValueError):
+            return False
+        return int(np.count_nonzero(self.read(index))) == pixels
 
     def remove(self) -> None:
         """Remove everything."""
@@ -139,7 +165,7 @@ class Store:
 
     def _write_objects(self, index: Index, objects: Iterable[FoundObject], linked: bool) -> None:
         target = self._objects_path(index, linked)
-        partial = target.with_suffix(".part")
+        partial = target.with_suffix(f".{uuid.uuid4().hex[:8]}.part")
         rows = [{name: getattr(one, name) for name in _COLUMNS} for one in objects]
         partial.write_text(json.dumps(rows), encoding="utf-8")
         partial.replace(target)

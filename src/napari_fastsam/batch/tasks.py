@@ -6,13 +6,13 @@ A task names files and planes and holds no pixels, so it can be sent anywhere.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from napari_fastsam.batch.manifest import stamp
 from napari_fastsam.batch.places import lineage_path, table_path
 from napari_fastsam.batch.store import Store
 from napari_fastsam.files.measurements import measure, write_measurements
@@ -24,7 +24,6 @@ from napari_fastsam.report import Tally, objects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from napari_fastsam.batch.job import Job
     from napari_fastsam.files.readers import Image
@@ -72,6 +71,8 @@ class Work:
         Whether an existing output may be replaced.
     listed
         How many objects are reported one by one, all if ``None``.
+    base
+        The folder that the others are relative to, where that is not the working folder.
     """
 
     name: str
@@ -82,10 +83,18 @@ class Work:
     provenance: Mapping[str, Any]
     overwrite: bool = False
     listed: int | None = None
+    base: Path = field(default_factory=Path)
+
+    @property
+    def store(self) -> Path:
+        """The store, as it is found from here."""
+        return self.base / self.folder
 
     def open(self) -> Image:
         """Return the image, opened anew if it has changed."""
-        return _opened(self.path, self.job.axes, stamp(self.path))
+        path = self.base / self.path
+        state = path.stat() if path.is_file() else None
+        return _opened(path, self.job.axes, state and (state.st_size, state.st_mtime_ns))
 
     def write(
         self,
@@ -96,9 +105,10 @@ class Work:
     ) -> None:
         """Write all labels to the output, and the table beside it."""
         assert self.output is not None
+        output = self.base / self.output
         rows = [{"label": row.label, "score": round(row.score, 4)} for row in found]
         write_labels(
-            self.output,
+            output,
             labels,
             image,
             provenance=self.provenance,
@@ -114,7 +124,7 @@ class Work:
                 scores=scores,
                 indices=self.job.indices(image.axes),
             )
-            write_measurements(table_path(self.output), table, overwrite=self.overwrite)
+            write_measurements(table_path(output), table, overwrite=self.overwrite)
 
     def done(
         self, image: Image, tally: Tally, seconds: float, unanswered: tuple[str, ...] = ()
@@ -134,16 +144,26 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """Planes of an image whose labels go to the store."""
+class Piece:
+    """A piece of the work on an image."""
 
     work: Work
+
+    def based(self, folder: Path) -> Self:
+        """Return the task for a process that works in another folder than this one."""
+        return replace(self, work=replace(self.work, base=folder))
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Piece):
+    """Planes of an image whose labels go to the store."""
+
     indices: tuple[Index, ...]
 
     def perform(self, segmenter: Callable[[], Segmenter]) -> tuple[str, ...]:
         """Do it, and return the prompts that no object answers."""
         image = self.work.open()
-        store = Store(self.work.folder, image.axes)
+        store = Store(self.work.store, image.axes)
         unanswered: list[str] = []
         for request, result in _results(self.work.job, image, segmenter(), self.indices):
             store.write(result.index, result.labels, objects_of(result))
@@ -152,10 +172,8 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(Piece):
     """A single image that needs no store: what is found is written at once."""
-
-    work: Work
 
     def perform(self, segmenter: Callable[[], Segmenter]) -> Done:
         """Do it."""
@@ -173,17 +191,16 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(Piece):
     """An image whose planes are all in the store: its labels are linked, if asked, and written."""
 
-    work: Work
     unanswered: tuple[str, ...] = ()
 
     def perform(self, segmenter: Callable[[], Segmenter]) -> Done:
         """Do it."""
         work, start = self.work, time.perf_counter()
         image = work.open()
-        store = Store(work.folder, image.axes)
+        store = Store(work.store, image.axes)
         linked, indices = work.job.link, work.job.indices(image.axes)
         if linked:
             lineage = link_planes(store, indices, work.job.step(image.axes))
@@ -196,7 +213,8 @@ class Finish:
             work.write(labels, image, tally.by_label, scores)
             if work.job.tables and linked:
                 rows = lineage_rows(work.name, store.lineage())
-                write_measurements(lineage_path(work.output), rows, overwrite=work.overwrite)
+                path = lineage_path(work.base / work.output)
+                write_measurements(path, rows, overwrite=work.overwrite)
         return work.done(image, tally, time.perf_counter() - start, self.unanswered)
 
 
@@ -206,6 +224,10 @@ class Task(Protocol):
     @property
     def work(self) -> Work:
         """What is done with the image."""
+        ...
+
+    def based(self, folder: Path) -> Task:
+        """Return the task for a process that works in another folder than this one."""
         ...
 
     def perform(self, segmenter: Callable[[], Segmenter]) -> Any:
@@ -219,7 +241,7 @@ def link_planes(store: Store, indices: Iterable[Index], step: int = 1) -> dict[s
     The labels of single planes stay as they are, so this can begin anew at any time.
     """
     linker = Linker(step=step)
-    store.make(linked=True)
+    store.make_linked()
     along = store.axes.along or 0
     series: Index | None = None
     for index in indices:

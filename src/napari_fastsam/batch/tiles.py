@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import numpy as np
 
 from napari_fastsam._packing import pack, unpack
 from napari_fastsam.batch.store import Store
-from napari_fastsam.batch.tasks import unanswered_of
+from napari_fastsam.batch.tasks import Piece, unanswered_of
 from napari_fastsam.large import Plan, plan, shown
 from napari_fastsam.pictures import Picture
 from napari_fastsam.pipeline import CandidateCache, run_regions
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fastsam._seams import Window
-    from napari_fastsam.batch.tasks import Work
     from napari_fastsam.closer import Seen
     from napari_fastsam.files.readers import Image
     from napari_fastsam.instances import Instances
@@ -42,10 +42,9 @@ _PLAN = "plan.npz"
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class Survey(Piece):
     """A large plane whose tiles are not known yet; one look may be all that it needs."""
 
-    work: Work
     index: Index
 
     def perform(self, segmenter: Callable[[], Segmenter]) -> int | tuple[str, ...]:
@@ -65,10 +64,9 @@ class Survey:
 
 
 @dataclass(frozen=True, slots=True)
-class LookInTiles:
+class LookInTiles(Piece):
     """Some tiles of a plane, by their numbers: what is found in them goes to the store."""
 
-    work: Work
     index: Index
     tiles: tuple[int, ...]
 
@@ -82,15 +80,16 @@ class LookInTiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Compose:
+class Compose(Piece):
     """A plane whose tiles are all in the store: its labels go there too."""
 
-    work: Work
     index: Index
 
     def perform(self, segmenter: Callable[[], Segmenter]) -> tuple[str, ...]:
         """Do it, and return the prompts that no object answers."""
         plane, model = _Plane.of(self), segmenter()
+        if not plane.path.exists():
+            return ()  # a worker died after it had done it
         known = plane.plan()
         number = {tile: n for n, tile in enumerate(known.tiles)}
 
@@ -127,7 +126,7 @@ class _Plane:
         """Return the plane of a task."""
         image = task.work.open()
         request = replace(task.work.job.request(image, (task.index,)), key="plane")
-        return cls(image, Store(task.work.folder, image.axes), request, task.index)
+        return cls(image, Store(task.work.store, image.axes), request, task.index)
 
     @property
     def folder(self) -> Path:
@@ -184,7 +183,7 @@ def _tuples(value: Any) -> Any:
 
 def _save(path: Path, arrays: dict[str, Any]) -> None:
     """Write a file of arrays, which appears whole or not at all."""
-    partial = path.with_suffix(".part")
+    partial = path.with_suffix(f".{uuid.uuid4().hex[:8]}.part")
     with partial.open("wb") as file:
         np.savez(file, **arrays)
     partial.replace(path)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import errno
 import logging
+import pickle
 import time
+import warnings
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,8 +30,8 @@ if TYPE_CHECKING:
     from napari_fastsam.batch.tasks import Task
     from napari_fastsam.segmenter import Segmenter
 
-IMAGE_FAULTS = (ValueError, TypeError, OSError, RuntimeError, MemoryError)
-"""What one image may fail with, torch's own errors among them, while the others are done."""
+IMAGE_FAULTS = (Exception,)
+"""What one image may fail with, while the others are done: readers and torch raise all kinds."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -107,7 +111,9 @@ class Cluster:
             'pass ModelSpec(model="starter")',
             TypeError,
         )
-        self._client, self._spec = client, spec
+        file = Path(spec.model)
+        self._spec = replace(spec, model=str(file.absolute())) if file.exists() else spec
+        self._client, self._base = client, Path.cwd()
         self._threads, self._asked = 1, -_STALE
 
     @property
@@ -139,7 +145,8 @@ class Cluster:
                 room = _AHEAD * self.count - len(underway)
                 given: list[Task] = list(islice(iter(tasks, None), max(room, 0)))
                 if given:
-                    futures = self._client.map(_perform, given, spec=self._spec, pure=False)
+                    sent = [task.based(self._base) for task in given]
+                    futures = self._client.map(_perform, sent, spec=self._spec, pure=False)
                     underway.update(zip(futures, given, strict=True))
                     finished.update(futures)
                 if not underway:
@@ -202,14 +209,21 @@ def _perform(task: Task, spec: ModelSpec) -> tuple[Any, Exception | None]:
     try:
         return task.perform(lambda: _model(spec)), None
     except IMAGE_FAULTS as error:
-        return None, _told(error)
+        told = _told(error)
+        try:
+            pickle.loads(pickle.dumps(told))
+        except Exception:  # its class cannot be made of its text alone
+            return None, RuntimeError(f"{type(told).__name__}: {told}")
+        return None, told
 
 
 def _told(error: Exception) -> Exception:
-    """Return an error as it is handed on: its number does not cross to another process."""
+    """Return an error as it is handed on: one of few kinds, which cross to other processes."""
     if isinstance(error, OSError) and error.errno in FULL:
         return DiskFullError(str(error))
-    return error
+    if isinstance(error, ValueError | TypeError | OSError | RuntimeError | MemoryError):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")
 
 
 _building = Lock()
@@ -298,4 +312,6 @@ def _connected(spec: ModelSpec, workers: int, scheduler: str) -> Iterator[Cluste
             )
         ) from error
     with client:
+        if not client.nthreads():
+            warnings.warn(f"{scheduler} has no workers yet; waiting for them", stacklevel=2)
         yield Cluster(client, spec)
