@@ -7,6 +7,7 @@ import pytest
 from skimage.measure import label, regionprops_table
 
 from napari_fastsam import PlaneAxes
+from napari_fastsam.files import neighbours
 from napari_fastsam.files.calibration import Calibration
 from napari_fastsam.files.measurements import measure, write_measurements
 from napari_fastsam.files.readers import Image
@@ -14,6 +15,7 @@ from napari_fastsam.files.readers import Image
 NOISE = np.random.default_rng(0)
 VOLUME = label(NOISE.random((4, 30, 40)) > 0.75, connectivity=1)
 INTENSITY = NOISE.random((4, 30, 40))
+BOX = [("min", "y"), ("min", "x"), ("max", "y"), ("max", "x")]
 MICROMETERS = {"Z": (2000.0, "nanometer"), "Y": (0.5, "micrometer"), "X": (0.25, "micrometer")}
 
 
@@ -106,6 +108,60 @@ def test_one_plane_is_read_at_a_time(linked):
     image, labels = Watched(INTENSITY), Watched(VOLUME)
     assert list(measure(image_of(image, "ZYX"), labels, name="a", linked=linked))
     assert image.most == labels.most == 30 * 40
+
+
+@pytest.fixture
+def large(monkeypatch):
+    """A plane of many chunks and its labels: small objects, and some that cross many chunks."""
+    monkeypatch.setattr(neighbours, "AT_ONCE", 32)
+    monkeypatch.setattr(neighbours, "CHUNK", 16)
+    plane = np.zeros((70, 90), np.uint32)
+    plane[5:60, 40:44] = 1
+    plane[30:33, 2:88] = 500
+    small = label(NOISE.random(plane.shape) > 0.8, connectivity=2)
+    plane[plane == 0] = 2 * small[plane == 0]
+    return NOISE.random((*plane.shape, 2)), plane
+
+
+@pytest.mark.parametrize("shift", [0, 4_000_000_000])
+def test_a_large_plane_is_measured_in_parts_as_scikit_image_does_the_whole(large, shift):
+    data, plane = large
+    labels = np.where(plane > 0, plane + np.uint32(shift), 0).astype(np.uint32)
+    pixels, seen = Watched(data), Watched(labels)
+    rows = list(measure(image_of(pixels, "YXC", MICROMETERS), seen, name="a"))
+    said = regionprops_table(
+        plane,
+        data,
+        properties=(
+            *("label", "num_pixels", "area", "centroid", "bbox", "eccentricity", "solidity"),
+            *("intensity_mean", "intensity_min", "intensity_max"),
+        ),
+        spacing=(0.5, 0.25),
+    )
+    assert column(rows, "label") == [n + shift for n in said["label"].tolist()]
+    ours = {"area": "num_pixels", "area_um2": "area", "eccentricity": "eccentricity"}
+    ours |= {"centroid_y_um": "centroid-0", "centroid_x_um": "centroid-1", "solidity": "solidity"}
+    ours |= {f"bbox_{end}_{a}": f"bbox-{n}" for n, (end, a) in enumerate(BOX)}
+    ours |= {
+        f"intensity_{of}_c{n}": f"intensity_{of}-{n}"
+        for of in ("mean", "min", "max")
+        for n in range(2)
+    }
+    for key, other in ours.items():
+        np.testing.assert_allclose(column(rows, key), said[other], rtol=1e-9)
+    assert pixels.most == 2 * seen.most < data.size / 4
+
+
+def test_a_large_plane_of_a_volume_is_summed_up_in_parts(large):
+    data, plane = large
+    stack, labels = np.stack([data, data]), np.stack([plane, np.zeros_like(plane)])
+    pixels, seen = Watched(stack), Watched(labels)
+    rows = list(measure(image_of(pixels, "ZYXC"), seen, name="a", linked=True))
+    flat = list(measure(image_of(data, "YXC"), plane, name="a"))
+    assert column(rows, "label") == column(flat, "label")
+    for key in set(rows[0]) & set(flat[0]) - {"image"}:
+        np.testing.assert_allclose(column(rows, key), column(flat, key), rtol=1e-9)
+    assert pixels.most == 2 * seen.most == 2 * 16 * 16
 
 
 class Unreadable:

@@ -34,9 +34,17 @@ class Reordered:
         return np.asarray(self.data[tuple(inner)]).transpose(self.order)
 
 
-def label_plane(axes: PlaneAxes, labels: Any, index: tuple[int, ...]) -> NDArray[Any]:
-    """Return the (H, W) labels of one plane of an image with these axes."""
-    plane = np.asarray(labels[axes.key(index)])
+def label_plane(
+    axes: PlaneAxes,
+    labels: Any,
+    index: tuple[int, ...],
+    window: tuple[slice, slice] | None = None,
+) -> NDArray[Any]:
+    """Return the (H, W) labels of one plane of an image with these axes.
+
+    Of the plane only `window`, its rows and columns, if that is given.
+    """
+    plane = np.asarray(labels[axes.key(index, window)])
     return plane if axes.axes.index("Y") < axes.axes.index("X") else plane.T
 
 

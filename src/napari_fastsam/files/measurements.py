@@ -1,7 +1,7 @@
 """What is measured of each object: a row of figures, and a CSV of them.
 
-Figures are those of scikit-image's `regionprops_table`. Planes are read one at a time: an object
-that goes through planes is summed up as they come.
+Figures are those of scikit-image's `regionprops_table`. Planes are read one at a time, large ones
+in parts: an object that goes through planes is summed up as they come.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._files import whole
-from napari_fastsam.files.chunks import label_plane
 from napari_fastsam.files.columns import Ruler, intensity_columns, plane_columns
+from napari_fastsam.files.neighbours import neighbours
 from napari_fastsam.files.volumes import Volumes
 
 if TYPE_CHECKING:
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 """The figures of an object by the name of their column."""
 
-_SHAPE = ("eccentricity", "solidity")
-_INTENSITY = ("intensity_mean", "intensity_min", "intensity_max")
+_INTENSITY: dict[str, Callable[[NDArray[np.float64]], np.float64]] = {
+    "intensity_mean": np.mean,
+    "intensity_min": np.min,
+    "intensity_max": np.max,
+}
 
 
 def measure(
@@ -79,7 +82,7 @@ def measure(
     if not linked or along is None or letters[along] == "T":
         for index in planes:
             known = scores(index) if scores else None
-            yield from measure_plane(image, label_plane(axes, labels, index), index, name, known)
+            yield from _measure_plane(image, labels, index, name, known)
         return
     series: tuple[int, ...] | None = None
     volumes = Volumes(image, name, letters, along)
@@ -88,66 +91,53 @@ def measure(
             yield from volumes.rows(series)
             volumes = Volumes(image, name, letters, along)
         series = index[:along]
-        plane = label_plane(axes, labels, index)
-        if plane.any():
-            known = scores(index) if scores else {}
-            volumes.add(index, plane, axes.read(image.data, index), known)
+        volumes.add(index, labels, scores)
     if series is not None:
         yield from volumes.rows(series)
 
 
-def measure_plane(
+def _measure_plane(
     image: Image,
-    labels: NDArray[Any],
+    labels: Any,
     index: tuple[int, ...],
     name: str,
-    scores: Mapping[int, float] | None = None,
+    scores: Mapping[int, float] | None,
 ) -> list[Row]:
-    """Return the figures of the objects of one plane.
-
-    Parameters
-    ----------
-    image, name
-        As in `measure`.
-    labels
-        (H, W) integers.
-    index
-        The plane's position on the stepped axes.
-    scores
-        In [0, 1], by label.
-    """
-    from skimage.measure import regionprops_table
-
-    values, numbers = np.unique(labels, return_inverse=True)
-    numbers = numbers.reshape(labels.shape) + (values[:1] != 0).astype(int)
-    values = values[values != 0]
-    if not len(values):
-        return []
+    """Return the figures of the objects of one plane, by label."""
+    axes = image.axes
     ruler = Ruler.of(image.calibration, "YX")
-    letters = "".join(image.axes.axes[n] for n in image.axes.steps)
-    table = regionprops_table(
-        numbers,
-        image.axes.read(image.data, index).reshape(*labels.shape, -1).astype(float),
-        properties=("num_pixels", "centroid", "bbox", *_SHAPE, *_INTENSITY),
-        spacing=ruler.steps,
-    )
+    where = plane_columns(image, "".join(axes.axes[n] for n in axes.steps), index)
     channels = intensity_columns(image)
-    where = plane_columns(image, letters, index)
     rows = []
-    for n, label in enumerate(values):
-        found = {key: column[n].item() for key, column in table.items()}
-        center = [found[f"centroid-{k}"] / ruler.steps[k] for k in range(2)]
-        row: Row = {"image": name, "label": int(label), **where}
-        row |= {"score": scores.get(int(label))} if scores is not None else {}
-        row |= ruler.sizes(found["num_pixels"])
-        row |= ruler.positions("centroid", center)
-        low, high = ([found[f"bbox-{k}"] for k in half] for half in ((0, 1), (2, 3)))
-        row |= ruler.boxes(low, high)
-        row |= {key: found[key] for key in _SHAPE}
-        for k, channel in enumerate(channels):
-            row |= {f"{key}{channel}": found[f"{key}-{k}"] for key in _INTENSITY}
-        rows.append(row)
-    return rows
+    for group in neighbours(axes, labels, index):
+        pixels = axes.read(image.data, index, group.window)
+        for label, (down, across) in group.boxes.items():
+            mask = group.mask(label)
+            row: Row = {"image": name, "label": label, **where}
+            row |= {"score": scores.get(label)} if scores is not None else {}
+            corner = group.corner[0] + down.start, group.corner[1] + across.start
+            row |= _shape(mask, corner, ruler)
+            inside = pixels[down, across][mask].reshape(len(mask[mask]), -1).astype(float)
+            for channel, values in zip(channels, inside.T, strict=True):
+                row |= {f"{key}{channel}": float(of(values)) for key, of in _INTENSITY.items()}
+            rows.append(row)
+    return sorted(rows, key=lambda row: int(row["label"]))
+
+
+def _shape(mask: NDArray[np.bool_], corner: tuple[int, int], ruler: Ruler) -> Row:
+    """Return the columns of an object's shape: of its mask, whose first pixel is at `corner`."""
+    from skimage.measure import regionprops
+
+    (region,) = regionprops(mask.view(np.uint8), spacing=ruler.steps)
+    inside = zip(region.centroid, ruler.steps, corner, strict=True)
+    end = [start + size for start, size in zip(corner, mask.shape, strict=True)]
+    return {
+        **ruler.sizes(int(region.num_pixels)),
+        **ruler.positions("centroid", [float(at / step + start) for at, step, start in inside]),
+        **ruler.boxes(corner, end),
+        "eccentricity": float(region.eccentricity),
+        "solidity": float(region.solidity),
+    }
 
 
 def write_measurements(path: Path, rows: Iterable[Row], *, overwrite: bool = False) -> None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastsam.files.chunks import label_plane
 from napari_fastsam.files.columns import Ruler, intensity_columns, plane_columns
+from napari_fastsam.files.neighbours import windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,21 +41,40 @@ class Volumes:
 
     def add(
         self,
-        index: Sequence[int],
+        index: tuple[int, ...],
+        labels: Any,
+        scores: Callable[[tuple[int, ...]], Mapping[int, float]] | None = None,
+    ) -> None:
+        """Add the plane at `index`: labels and scores as in `measurements.measure`."""
+        axes = self._image.axes
+        known: Mapping[int, float] | None = None
+        for window in windows(axes.plane_shape):
+            part = label_plane(axes, labels, index, window)
+            if part.any():
+                if known is None:
+                    known = scores(index) if scores else {}
+                pixels = axes.read(self._image.data, index, window)
+                start = (index[self._along], window[0].start, window[1].start)
+                self._add(start, part, pixels, known)
+
+    def _add(
+        self,
+        start: tuple[int, int, int],
         labels: NDArray[Any],
         intensities: NDArray[Any],
         scores: Mapping[int, float],
     ) -> None:
-        """Add a plane: (H, W) labels, (H, W) or (H, W, C) intensities, scores by label."""
+        """Add a part of a plane, whose first pixel is at `start`.
+
+        (h, w) labels, (h, w) or (h, w, C) intensities, scores by label.
+        """
         rows, columns = np.nonzero(labels)
-        if not len(rows):
-            return
         values, first, number = np.unique(
             labels[rows, columns], return_index=True, return_inverse=True
         )
-        at = np.full(len(rows), index[self._along])
+        at = np.full(len(rows), start[0])
         pixels = intensities.reshape(*labels.shape, -1)[rows, columns].T
-        figures = np.array([at, rows, columns, *pixels], np.float64)
+        figures = np.array([at, rows + start[1], columns + start[2], *pixels], np.float64)
         counts = np.bincount(number)
         sums = [np.bincount(number, figure) for figure in figures]
         low, high = figures[:, first], figures[:, first]
