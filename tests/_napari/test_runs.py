@@ -156,8 +156,9 @@ def test_going_on_does_the_rest_alone(runs, make, work, told, gate, blobs, qtbot
     assert run.left == PLANES - done
     if link:
         assert set(run.lineage["last"].tolist()) == {done - 1}, "what is written, and no more"
+    looked = run.looked
     job = runs.start(run)
-    assert job.before == run.looked >= done
+    assert job.before == looked >= done
     runs.settle()
     assert blobs.calls == PLANES
     assert objects(work) == [3] * PLANES

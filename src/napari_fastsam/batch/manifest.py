@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_fastsam.pipeline import Index
 
 Stamp = tuple[int, int, int]
-"""Of a file, or of all files of a zarr's arrays: how many, their bytes, and when one last changed."""
+"""Of a file, or of all files of a zarr's arrays: how many, their bytes, when one changed last."""
 
 _GROUP = ("zarr.json", ".zgroup", ".zattrs", ".zmetadata")  # changes when labels are added
 _LABELS = "labels"
