@@ -9,7 +9,9 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from napari_fastsam import Instances, PlaneAxes, PlaneResult
+from napari_fastsam import Instances, PlaneAxes
+from napari_fastsam.files import coco as module
+from napari_fastsam.files import neighbours
 from napari_fastsam.files.coco import Coco, runs
 
 pytestmark = pytest.mark.filterwarnings(  # pycocotools' own, when it decodes
@@ -21,10 +23,6 @@ def decoded(counts, size):
     """Return the mask of COCO's runs: down the columns, beginning with zeros."""
     flat = np.repeat(np.arange(len(counts)) % 2, counts).astype(bool)
     return flat.reshape(size[::-1]).T
-
-
-def plane(index, labels, scores):
-    return PlaneResult(index, Instances.empty(labels.shape), None, labels, scores)
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 8), st.integers(1, 8))).filter(np.any))
@@ -40,8 +38,7 @@ def test_an_annotation_has_coco_s_fields(tmp_path):
     labels = np.zeros((20, 30), np.uint32)
     labels[2:5, 10:17] = 7
     coco = Coco({"napari_fastsam": {"version": "1"}})
-    with coco.image("a.tif") as add:
-        add(plane((), labels, {7: 0.87654}))
+    coco.add_labels("a.tif", PlaneAxes("YX", labels.shape), labels, lambda index: {7: 0.87654})
     coco.save(tmp_path / "a.json")
     content = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     (annotation,) = content["annotations"]
@@ -55,24 +52,14 @@ def test_an_annotation_has_coco_s_fields(tmp_path):
 
 
 def test_planes_and_objects_are_numbered_through_all_images():
-    labels = np.array([[1, 0, 2]], np.uint32)
+    labels = np.array([[[1, 0, 2]]] * 2, np.uint32)
     coco = Coco({})
     for name in ("a.tif", "b.tif"):
-        with coco.image(name) as add:
-            for z in range(2):
-                add(plane((z,), labels, {}))
+        coco.add_labels(name, PlaneAxes("ZYX", labels.shape), labels)
     assert [image["id"] for image in coco.images] == [1, 2, 3, 4]
     assert [image["plane"] for image in coco.images] == [[0], [1], [0], [1]]
     assert [item["id"] for item in coco.annotations] == list(range(1, 9))
     assert [item["image_id"] for item in coco.annotations] == [1, 1, 2, 2, 3, 3, 4, 4]
-
-
-def test_an_image_that_fails_half_way_leaves_no_annotation():
-    coco = Coco({})
-    with pytest.raises(OSError, match="gone"), coco.image("a.tif") as add:
-        add(plane((0,), np.ones((2, 2), np.uint32), {}))
-        raise OSError("gone")
-    assert (coco.images, coco.annotations) == ([], [])
 
 
 LABELS = np.random.default_rng(0).integers(0, 5, (3, 40, 50), np.uint32)
@@ -109,10 +96,8 @@ def test_pycocotools_reads_the_masks_of_a_stack(tmp_path, axes):
 
 def test_pycocotools_reads_one_image_and_one_without_objects(tmp_path):
     coco = Coco({})
-    with coco.image("a.tif") as add:
-        add(plane((), LABELS[0], {}))
-    with coco.image("empty.tif") as add:
-        add(plane((), LABELS[1], {}))
+    for name, labels in (("a.tif", LABELS[0]), ("empty.tif", LABELS[1])):
+        coco.add_labels(name, PlaneAxes("YX", labels.shape), labels)
     loaded = saved(tmp_path, coco)
     first, empty = loaded.loadImgs(loaded.getImgIds())
     assert [first["file_name"], empty["file_name"]] == ["a.tif", "empty.tif"]
@@ -126,17 +111,48 @@ def test_pycocotools_reads_annotations_of_nothing(tmp_path):
     assert loaded.getImgIds() == loaded.getAnnIds() == []
 
 
-def test_labels_that_cannot_be_read_leave_no_annotation():
+@pytest.mark.parametrize("in_memory", [1 << 24, 100])
+def test_labels_that_cannot_be_read_leave_no_annotation(tmp_path, monkeypatch, in_memory):
     class Broken:
         def __getitem__(self, key):
             if key[0] == 2:
                 raise OSError("gone")
             return LABELS[key]
 
-    coco = Coco({})
+    monkeypatch.setattr(module, "_IN_MEMORY", in_memory)
+    axes = PlaneAxes("ZYX", LABELS.shape)
+    coco, alone = Coco({}, folder=tmp_path), Coco({})
     with pytest.raises(OSError, match="gone"):
-        coco.add_labels("a.tif", PlaneAxes("ZYX", LABELS.shape), Broken())
-    assert (coco.images, coco.annotations) == ([], [])
+        coco.add_labels("a.tif", axes, Broken())
+    assert (coco.images, coco.annotations, coco.count) == ([], [], 0)
+    coco.add_labels("b.tif", axes, LABELS)
+    with pytest.raises(OSError, match="gone"):
+        coco.add_labels("a.tif", axes, Broken())
+    coco.add_labels("c.tif", axes, LABELS)
+    for name in ("b.tif", "c.tif"):
+        alone.add_labels(name, axes, LABELS)
+    assert coco.annotations == alone.annotations
+    assert coco.count == len(coco.annotations) == 16
+    loaded = saved(tmp_path, coco)
+    assert [image["file_name"] for image in loaded.loadImgs(loaded.getImgIds())] == [
+        name for name in ("b.tif", "c.tif") for _ in range(3)
+    ]
+    assert list(loaded.anns.values()) == alone.annotations
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_large_plane_is_annotated_in_parts_as_the_whole(monkeypatch):
+    plane = np.zeros((70, 90), np.uint32)
+    plane[5:60, 40:44], plane[30:33, 2:88] = 300, 7
+    plane[::9, ::11] = 1000 + np.arange(72).reshape(8, 9)
+    axes = PlaneAxes("YX", plane.shape)
+    whole, parts = Coco({}), Coco({})
+    whole.add_labels("a", axes, plane)
+    monkeypatch.setattr(neighbours, "AT_ONCE", 32)
+    monkeypatch.setattr(neighbours, "CHUNK", 16)
+    parts.add_labels("a", axes, plane)
+    assert parts.annotations == whole.annotations
+    assert parts.count == 74
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 8), st.integers(1, 8))).filter(np.any))

@@ -11,14 +11,14 @@ https://cocodataset.org/#format-data
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import shutil
+import weakref
+from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fastsam.files.chunks import label_plane
-from napari_fastsam.instances import Instances
+from napari_fastsam.files.neighbours import neighbours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,40 +26,39 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastsam.pipeline import PlaneResult
     from napari_fastsam.planes import PlaneAxes
 
 CATEGORY = {"id": 1, "name": "object"}
 """FastSAM finds objects of no particular kind."""
 
+_IN_MEMORY = 1 << 24  # bytes of annotations, before they go to the disk
 
-@dataclass(slots=True)
+
 class Coco:
-    """Annotations of some images' planes, numbered as they come.
+    """Annotations of some images' planes, numbered as they come; kept on disk if they are many.
 
     Parameters
     ----------
     provenance
         What the file shall tell about how it came to be.
+    folder
+        Where there is room for annotations meanwhile; ``None`` is the system's folder for that.
     """
 
-    provenance: Mapping[str, object]
-    images: list[dict[str, Any]] = field(default_factory=list)
-    annotations: list[dict[str, Any]] = field(default_factory=list)
+    def __init__(self, provenance: Mapping[str, object], *, folder: Path | None = None) -> None:
+        self.provenance = provenance
+        self.images: list[dict[str, Any]] = []
+        self.count = 0
+        """How many objects there are."""
+        self._kept = SpooledTemporaryFile(_IN_MEMORY, dir=folder and str(folder))  # noqa: SIM115
+        weakref.finalize(self, self._kept.close)
 
-    @contextmanager
-    def image(self, name: str) -> Iterator[Callable[[PlaneResult], None]]:
-        """Give a function that appends a plane of the image `name`.
-
-        The planes of an image whose work fails are left out.
-        """
-        part = Coco(self.provenance)
-        yield lambda result: part.add(name, result)
-        self._take_in(part)
-
-    def add(self, name: str, result: PlaneResult) -> None:
-        """Append the objects of one plane of the image `name`."""
-        self._add(name, result.index, result.labels, result.scores)
+    @property
+    def annotations(self) -> list[dict[str, Any]]:
+        """All annotations, read back."""
+        self._kept.seek(0)
+        found: list[dict[str, Any]] = json.loads(b"[" + self._kept.read() + b"]")
+        return found
 
     def add_labels(
         self,
@@ -70,7 +69,7 @@ class Coco:
         *,
         indices: Iterable[tuple[int, ...]] | None = None,
     ) -> None:
-        """Append the objects of the planes of the image `name`.
+        """Append the objects of the planes of the image `name`: all, or none if that fails.
 
         Parameters
         ----------
@@ -80,71 +79,71 @@ class Coco:
             Those of the image.
         labels
             Indexed like an array (NumPy, zarr), integers, the shape of the image without channels;
-            read plane by plane.
+            read plane by plane, large planes in parts.
         scores
             For the position of a plane, the score of each label on it.
         indices
             The planes, ``None`` for all.
         """
-        part = Coco(self.provenance)
-        for index in axes.indices() if indices is None else indices:
-            part._add(name, index, label_plane(axes, labels, index), scores(index))
-        self._take_in(part)
-
-    def _add(
-        self, name: str, index: tuple[int, ...], labels: NDArray[Any], scores: Mapping[int, float]
-    ) -> None:
-        """Append the objects of one plane."""
-        from pycocotools import mask as rle
-
-        height, width = labels.shape
-        plane: dict[str, Any] = {"plane": list(index)} if index else {}
-        number = len(self.images) + 1
-        self.images.append(
-            {"id": number, "file_name": name, "width": width, "height": height, **plane}
-        )
-        objects = Instances.from_labels(labels)
-        values = np.unique(labels[labels > 0])
-        for n, label in enumerate(values):
-            top, left, bottom, right = map(int, objects.bboxes[n])
-            # pycocotools' own encoder would go through all pixels of the plane for each object
-            counts = runs(objects.mask(n), (top, left), (height, width))
-            found = rle.frPyObjects({"size": [height, width], "counts": counts}, height, width)
-            self.annotations.append(
-                {
-                    "id": len(self.annotations) + 1,
-                    "image_id": number,
-                    "category_id": CATEGORY["id"],
-                    "label": int(label),
-                    "score": round(scores.get(int(label), 0.0), 4),
-                    "area": int(objects.areas[n]),
-                    "bbox": [left, top, right - left, bottom - top],
-                    "iscrowd": 0,
-                    "segmentation": {
-                        "size": [height, width],
-                        "counts": found["counts"].decode("ascii"),
-                    },
-                }
-            )
-
-    def _take_in(self, part: Coco) -> None:
-        """Append all of another's planes and objects, numbered after those that are there."""
-        images, annotations = len(self.images), len(self.annotations)
-        self.images += [image | {"id": image["id"] + images} for image in part.images]
-        self.annotations += [
-            item | {"id": item["id"] + annotations, "image_id": item["image_id"] + images}
-            for item in part.annotations
-        ]
+        end = self._kept.seek(0, 2)
+        images, count = len(self.images), self.count
+        try:
+            for index in axes.indices() if indices is None else indices:
+                height, width = axes.plane_shape
+                plane: dict[str, Any] = {"plane": list(index)} if index else {}
+                number = len(self.images) + 1
+                self.images.append(
+                    {"id": number, "file_name": name, "width": width, "height": height, **plane}
+                )
+                found = list(_objects(axes, labels, index, scores(index)))
+                for item in sorted(found, key=lambda item: int(item["label"])):
+                    text = json.dumps({"id": self.count + 1, "image_id": number, **item})
+                    self._kept.write((", " * (self.count > 0) + text).encode("ascii"))
+                    self.count += 1
+        except BaseException:
+            self._kept.seek(end)
+            self._kept.truncate()
+            del self.images[images:]
+            self.count = count
+            raise
 
     def save(self, path: Path) -> None:
         """Write the file."""
-        content = {
-            "info": dict(self.provenance),
-            "images": self.images,
-            "annotations": self.annotations,
-            "categories": [CATEGORY],
-        }
-        path.write_text(json.dumps(content), encoding="utf-8")
+        head = json.dumps({"info": dict(self.provenance), "images": self.images})
+        tail = json.dumps({"categories": [CATEGORY]})
+        self._kept.seek(0)
+        with path.open("wb") as file:
+            file.write(f'{head[:-1]}, "annotations": ['.encode("ascii"))
+            shutil.copyfileobj(self._kept, file)
+            file.write(f"], {tail[1:]}".encode("ascii"))
+
+
+def _objects(
+    axes: PlaneAxes, labels: Any, index: tuple[int, ...], scores: Mapping[int, float]
+) -> Iterator[dict[str, Any]]:
+    """Yield an annotation, without numbers, for each object of a plane."""
+    from pycocotools import mask as rle
+
+    height, width = axes.plane_shape
+    for group in neighbours(axes, labels, index):
+        for label, (rows, columns) in group.boxes.items():
+            mask = group.mask(label)
+            top, left = group.corner[0] + rows.start, group.corner[1] + columns.start
+            # pycocotools' own encoder would go through all pixels of the plane for each object
+            counts = runs(mask, (top, left), (height, width))
+            found = rle.frPyObjects({"size": [height, width], "counts": counts}, height, width)
+            yield {
+                "category_id": CATEGORY["id"],
+                "label": label,
+                "score": round(scores.get(label, 0.0), 4),
+                "area": int(np.count_nonzero(mask)),
+                "bbox": [left, top, mask.shape[1], mask.shape[0]],
+                "iscrowd": 0,
+                "segmentation": {
+                    "size": [height, width],
+                    "counts": found["counts"].decode("ascii"),
+                },
+            }
 
 
 def runs(mask: NDArray[np.bool_], corner: tuple[int, int], shape: tuple[int, int]) -> list[int]:
