@@ -299,7 +299,7 @@ class Run:
 
     def _annotate(self, path: Path, done: set[str]) -> None:
         """Write the annotations of all images that are done."""
-        coco = Coco({"napari_fastsam": self._notes.settings})
+        coco = Coco({"napari_fastsam": self._notes.settings}, folder=path.parent)
         linked = self._job.link
         images = {name: image for name, image in self.images.items() if name in done}
         for name, image in images.items():
@@ -318,7 +318,7 @@ class Run:
                 lineage_rows(name, image.store.lineage()) for name, image in images.items()
             )
             write_measurements(lineage_path(path), rows, overwrite=replaced)
-        count = len(coco.annotations)
+        count = coco.count
         if len(done) < len(self.images):
             self._notes.add_output(_ALL, path, path, count)
         else:

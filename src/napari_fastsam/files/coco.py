@@ -50,7 +50,7 @@ class Coco:
         self.images: list[dict[str, Any]] = []
         self.count = 0
         """How many objects there are."""
-        self._kept = SpooledTemporaryFile(_IN_MEMORY, dir=folder and str(folder))  # noqa: SIM115
+        self._kept = SpooledTemporaryFile(_IN_MEMORY, dir=str(folder) if folder else None)  # noqa: SIM115
         weakref.finalize(self, self._kept.close)
 
     @property
