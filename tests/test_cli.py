@@ -244,6 +244,23 @@ def test_a_glob_fills_a_folder_with_a_row_for_each_image(specs, capsys):
     assert Path("out/sub/two.tif").exists()
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [pytest.param("plate/**/*.tif", id="glob"), pytest.param("plate", id="folder")],
+)
+def test_the_same_command_again_leaves_out_its_own_labels(specs, capsys, pattern):
+    Path("plate/sub").mkdir(parents=True)
+    for name in ("a.tif", "sub/b.tif"):
+        tifffile.imwrite(Path("plate", name), SCENE)
+    words = ["segment", pattern, "-o", "plate/labels"]
+    assert main(words) == 0
+    count = len(list(Path("plate/labels").rglob("*.tif")))
+    capsys.readouterr()
+    assert main(words) == 0
+    assert f"{count} image{'s' * (count > 1)} up to date" in capsys.readouterr().out
+    assert len(list(Path("plate/labels").rglob("*.tif"))) == count
+
+
 def test_one_bad_image_among_many_is_reported_at_the_end_with_status_1(specs, capsys):
     Path("in").mkdir()
     tifffile.imwrite("in/a.tif", SCENE)
@@ -272,6 +289,7 @@ def test_one_bad_image_among_many_is_reported_at_the_end_with_status_1(specs, ca
         pytest.param("segment scene.png -o a.tif --point 1,nan", "not finite", id="nan"),
         pytest.param("segment scene.png -o a.tif --point 99,1", "outside the plane", id="outside"),
         pytest.param("segment scene.png -o a.tif --box 9,9,1,1", "without area", id="empty box"),
+        pytest.param("segment . -o .", "choose another folder", id="among the images"),
         pytest.param("segment . -o out --point 1,1", "name one image", id="prompts for many"),
         pytest.param("segment scene.png -o a.tif --confidence 2", "--confidence", id="confidence"),
         pytest.param("segment scene.png -o a.tif --tile x", "--tile auto, off", id="tile"),

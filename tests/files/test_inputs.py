@@ -81,6 +81,46 @@ def test_what_stands_for_nothing_is_refused(tree, pattern):
         find_images(["images", pattern])
 
 
+@pytest.mark.parametrize("pattern", ["images/**/*.*", "images/**/*.tif", "images"])
+def test_labels_of_an_earlier_run_are_left_out_of_the_folders_around_them(tree, pattern):
+    output = Path("images/labels")
+    before = [item.path for item in find_images([pattern], output=output)]
+    for name in ("b.tif", "sub/a.tif"):
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).touch()
+    found = find_images([pattern], output=output.absolute(), written=True)
+    assert [item.path for item in found] == before
+    assert names("images/labels/b.tif") == ["b"]
+    (named,) = find_images(["images/labels/b.tif"], output=output, written=True)
+    assert named.path == output / "b.tif"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "output"),
+    [
+        pytest.param("images", "images", id="the folder itself"),
+        pytest.param("images/", "images/sub/..", id="the same by another name"),
+        pytest.param("images/**/*.*", "images", id="the root of the glob"),
+        pytest.param("images/**/*.png", "images/sub", id="a folder of some"),
+    ],
+)
+def test_labels_do_not_go_among_the_images(tree, pattern, output):
+    with pytest.raises(ValueError, match=r"apart from the images.*Got images.*choose another f"):
+        find_images([pattern], output=Path(output))
+
+
+def test_labels_may_lie_where_they_are_never_taken_for_images(tree):
+    for pattern, output in (
+        ("images/*.PNG", "images"),
+        ("images/a.PNG", "images"),
+        ("images/sub", "images"),
+        ("images/sub/*", "."),
+    ):
+        for written in (False, True):
+            found = find_images([pattern], output=Path(output), written=written)
+            assert len(found) == 1
+
+
 def test_a_folder_without_images_is_refused(tree):
     Path("empty").mkdir()
     Path("empty/notes.txt").touch()

@@ -122,7 +122,8 @@ def segment(
         link=link,
         tables=tables,
     )
-    images = find_images(inputs)
+    written = manifest_path(Path(output), folder=True).exists()
+    images = find_images(inputs, output=Path(output), written=written)
     several = len(inputs) > 1 or _stands_for_several(inputs[0], images[0].path)
     fail_if(
         several and job.prompted,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,9 @@ class Input:
         return Path(self.name).with_name(self.path.name).as_posix()
 
 
-def find_images(patterns: Iterable[str]) -> list[Input]:
+def find_images(
+    patterns: Iterable[str], *, output: Path | None = None, written: bool = False
+) -> list[Input]:
     """Return the images that files, folders and globs stand for, each once.
 
     Parameters
@@ -38,11 +41,18 @@ def find_images(patterns: Iterable[str]) -> list[Input]:
         A file is taken as it is, a folder stands for the images directly in it, a glob (``**``
         crosses folders) for those that it matches. Names that begin with a dot are left out of
         folders and globs.
+    output
+        The folder that the labels go to, if it is one.
+    written
+        Whether labels were written there before: what lies in `output` is then left out of the
+        folders and globs around it.
 
     Raises
     ------
     FileNotFoundError
         If a pattern stands for no image.
+    ValueError
+        If images of a folder or glob lie in `output`, or the labels would be images of it.
     """
     found: dict[Path, Input] = {}
     for pattern in patterns:
@@ -57,6 +67,8 @@ def find_images(patterns: Iterable[str]) -> list[Input]:
                 [Path(m) for m in sorted(glob(pattern, recursive=True))],
             )
         images = matches if path.is_file() else _images_of(matches)
+        if output is not None and matches != [path]:
+            images = _apart(images, pattern, root, output, written)
         fail_if(
             not images,
             f"an image ({', '.join(ENDINGS)}), or a folder or glob of them",
@@ -80,6 +92,27 @@ def _images_of(matches: list[Path]) -> list[Path]:
     images = [match for match in matches if _is_image(match)]
     groups = {image for image in images if is_zarr(image)}
     return [image for image in images if groups.isdisjoint(image.parents)]
+
+
+def _apart(images: list[Path], pattern: str, root: Path, output: Path, written: bool) -> list[Path]:
+    """Return the images of a folder or glob without the labels that an earlier run wrote there."""
+    place, target = root.resolve(), output.resolve()
+    if target == place:
+        last = "*" if Path(pattern).is_dir() else Path(pattern).name
+        mixed = [image for image in images if fnmatch(f"{stem(image)}.tif", last)]
+    else:
+        below = place in target.parents
+        mixed = [image for image in images if below and target in image.resolve().parents]
+        if written:
+            return [image for image in images if image not in mixed]
+    fail_if(
+        mixed,
+        "a folder for the labels that is apart from the images, so that neither is taken for the "
+        "other",
+        f"{output}, where {mixed[0] if mixed else 'an image'} is",
+        f"choose another folder as OUTPUT, as {root / 'labels'}",
+    )
+    return images
 
 
 def file_names(inputs: Sequence[Input]) -> list[str]:
