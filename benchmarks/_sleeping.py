@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_fastsam.batch.tasks import Done, Look, Task, Work
@@ -11,6 +11,7 @@ from napari_fastsam.report import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_fastsam.segmenter import Segmenter
 
@@ -34,6 +35,10 @@ class Sleep:
     def work(self) -> Work:
         """What is done with its image."""
         return self.task.work
+
+    def based(self, folder: Path) -> Sleep:
+        """Return the same for a process that works in another folder."""
+        return replace(self, task=self.task.based(folder))
 
     def perform(self, segmenter: Callable[[], Segmenter]) -> tuple[str, ...] | Done:
         """Sleep."""
