@@ -15,6 +15,16 @@ hypothesis.settings.load_profile("no timing")
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 
 
+VIEWER = Path(__file__).parent / "_napari"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have two processes share the tests: one has the viewer, the other one everything else."""
+    for item in items:
+        group = "viewer" if item.path.is_relative_to(VIEWER) else "files and processes"
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture
 def blobs() -> BlobSegmenter:
     return BlobSegmenter()
