@@ -156,3 +156,11 @@ def test_what_cannot_be_followed_is_refused_at_once(known, planes, message) -> N
     candidates, _ = stack(*[[disk(30, 20)]] * 3)
     with pytest.raises(ValueError, match=message):
         follow(candidates, known, planes)
+
+
+def test_candidates_of_another_shape_are_refused():
+    mask = np.zeros((40, 40), bool)
+    mask[5:9, 5:9] = True
+    small = Instances.from_labels(np.ones((20, 20), int))
+    with pytest.raises(ValueError, match="pass masks and candidates of the same planes"):
+        list(follow(lambda plane: small, {0: mask}, range(3)))

@@ -154,14 +154,21 @@ def _outwards(
         look = look.coming_from(anchors[last], (start - last) / heading)
     missing: list[int] = []
     for plane in planes[1:]:
-        found = continuation(look, candidates(plane), len(missing))
+        there = candidates(plane)
+        fail_if(
+            there.shape != look.mask.shape,
+            f"candidates on planes of {look.mask.shape}, the shape of the known mask",
+            f"some on a plane of {there.shape}",
+            "pass masks and candidates of the same planes",
+        )
+        found = continuation(look, there, len(missing))
         end, lost_at = "", None
         if found.instance is None:
             missing.append(plane)
             if len(missing) > max_gap:
                 end, lost_at = found.reason, missing[0]
         else:
-            look = look.then(found.instance, candidates(plane), len(missing) + 1)
+            look = look.then(found.instance, there, len(missing) + 1)
             missing = []
         if plane == planes[-1] and not end:
             end, lost_at = END_OF_STACK, missing[0] if missing else None

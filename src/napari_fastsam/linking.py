@@ -98,7 +98,7 @@ class Linker:
     ) -> None:
         fail_if(
             not 0 < min_iou <= 1
-            or not (max_distance is None or max_distance >= 0)
+            or not (max_distance is None or 0 <= max_distance < np.inf)
             or max_gap < 0
             or step < 1,
             "min_iou in (0, 1], max_distance of 0 pixels or more, max_gap of 0 planes or more, "

@@ -188,3 +188,21 @@ def test_without_an_object_it_is_said_what_to_do(viewer, dock, drift):
 )
 def test_planes_are_told_in_few_words(planes, said):
     assert stretches(planes) == said
+
+
+def test_following_again_keeps_what_was_clicked(viewer, dock, clicked):
+    dock.follow_last()
+    dock.settle()
+    before = on(clicked)
+    lost = max(before) + 1
+    viewer.dims.set_point(0, 2 * lost)
+    dock.settle()
+    dock.points.value.add((lost, 25, 16))
+    dock.settle()
+    corrected = on(clicked)
+    assert set(before) < set(corrected)
+    viewer.dims.set_point(0, 2 * min(before))
+    dock.settle()
+    dock.follow_object(1)
+    dock.settle()
+    assert on(clicked) == corrected

@@ -198,19 +198,49 @@ def test_a_plane_that_fails_keeps_those_before(runs, make, work, told, blobs, mo
     assert objects(work) == [3, 3, 3, 0, 0, 0]
 
 
-def test_a_number_that_is_painted_with_meanwhile_is_left_to_the_person(
-    runs, make, work, told, gate, blobs, qtbot
+@pytest.mark.parametrize("link", [True, False])
+def test_a_brush_with_an_objects_number_renumbers_nobody(
+    runs, make, work, told, gate, blobs, qtbot, link
 ):
-    run = make()
+    run = make(link=link)
     gate.at = 1
     runs.start(run)
     qtbot.waitUntil(lambda: told.planes == [0])
     work.labels.selected_label, work.labels.mode = 2, "paint"
     gate.set()
     runs.settle()
-    assert 2 in np.unique(work.labels.data[0])
-    assert 2 not in np.unique(work.labels.data[2:])
     assert objects(work) == [3] * PLANES
+    planes = [set(np.unique(plane).tolist()) - {0} for plane in work.labels.data]
+    assert planes == (
+        [{1, 2, 3}] * PLANES if link else [{3 * n + 1, 3 * n + 2, 3 * n + 3} for n in range(PLANES)]
+    )
+
+
+def test_a_number_that_was_drawn_with_while_a_run_was_stopped_stays_the_persons(
+    runs, make, work, told, gate, blobs, qtbot
+):
+    run = make(link=False)
+    stopped(runs, run, told, gate, blobs, qtbot, 2)
+    drawn = int(work.labels.data.max()) + 1
+    work.labels.data_setitem((np.array([0]), np.array([0]), np.array([0])), drawn)
+    runs.start(run)
+    runs.settle()
+    assert objects(work)[1:] == [3] * (PLANES - 1)
+    assert np.count_nonzero(work.labels.data == drawn) == 1
+
+
+def test_a_run_ends_when_the_labels_get_other_data(runs, make, work, told, gate, blobs, qtbot):
+    run = make()
+    gate.at = 2
+    runs.start(run)
+    qtbot.waitUntil(lambda: len(told.planes) >= 1)
+    other = np.zeros_like(work.labels.data)
+    other[0, :3, :3] = 1
+    work.labels.data = other
+    gate.set()
+    runs.settle()
+    assert told.endings[-1][0] == "cancelled"
+    assert np.unique(work.labels.data[1:]).tolist() == [0]
 
 
 def test_the_newest_run_wins(runs, make, work, told, gate, blobs, qtbot):

@@ -139,7 +139,10 @@ class Following:
         self.track = track = Track(label, work, work.labelling.frame, view.index, axis)
         here = view.index[axis]
         track.found.add(here)
-        known = {here: Instances.from_masks(mask.shape, [mask])}
+        clicked = [n for n in range(sizes[axis]) if self._owner(label, track.at(n)) is not None]
+        track.found.update(clicked)
+        known = {n: one for n in clicked if (one := self._mask(track, n)) is not None}
+        known[here] = Instances.from_masks(mask.shape, [mask])
         self._go(sight, known, range(sizes[axis]), set())
 
     def goes_on(self, index: Index) -> int | None:
@@ -243,7 +246,10 @@ class Following:
                 outcome = labelling.extend(track.label, found, plane=index, existing=existing)
                 there = outcome.state != "taken"
                 (track.found if there else track.taken).add(plane)
-            elif labelling.object_on(track.label, index) is not None:
+            elif (
+                labelling.object_on(track.label, index) is not None
+                and self._owner(track.label, index) is None  # nobody's own click
+            ):
                 labelling.remove(track.label, plane=index)
                 track.found.discard(plane)
         if labelling.history.last is step:

@@ -42,9 +42,8 @@ class Halted:
             return False
         if run.work is None:
             return labels is None
-        done = run.step is None or any(
-            step is run.step or step.root is run.step for step in run.work.history
-        )
+        history = list(run.work.history)
+        done = all(part in history for part in run.parts)
         return run.work.labels is labels and done
 
     def told(self, asking: Asking | None, labels: Labels | None) -> Stopped:

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
     from napari_fastsam._napari.lineages import Table
     from napari_fastsam._napari.live import Questions
+    from napari_fastsam._napari.resuming import Asking
     from napari_fastsam._napari.sifting import Sieve
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending
     from napari_fastsam.closer import Seen, Window
     from napari_fastsam.history import Step
     from napari_fastsam.instances import Instances
+    from napari_fastsam.labelling import Labelling
     from napari_fastsam.pipeline import Index
     from napari_fastsam.placing import Existing
     from napari_fastsam.planes import PlaneAxes
@@ -81,8 +83,12 @@ class Run:
     work, frame
         The labels that are written to, None until there is something to write, and which of their
         canvases.
-    step
-        The step that all planes are a part of.
+    labelling
+        What is worked on in these labels.
+    asking
+        What the run depends on, if it can be gone on with.
+    step, parts
+        The step that all planes are a part of, and its parts, if other steps came between.
     numbers
         The labels' numbers for those of the run, where these go on from plane to plane.
     ready
@@ -108,7 +114,10 @@ class Run:
     tally: Tally = field(default_factory=Tally)
     work: Work | None = None
     frame: int = 0
+    labelling: Labelling | None = None
+    asking: Asking | None = None
     step: Step | None = None
+    parts: list[Step] = field(default_factory=list)
     numbers: dict[int, int] = field(default_factory=dict)
     ready: Event = field(default_factory=Event)
     questions: Mapping[Index, Questions] = field(default_factory=dict)
@@ -122,6 +131,12 @@ class Run:
         """Write to these labels, on planes along the axes of the run; in the main thread."""
         self.frame = 0 if work is None else work.frame(self.axes)
         self.work = work
+        self.labelling = None if work is None else work.labelling
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the labels have got other data than those that the run writes to."""
+        return self.work is not None and self.work.labelling is not self.labelling
 
     @property
     def planes(self) -> int:
@@ -196,6 +211,9 @@ class Runs:
         """
         if run.work is None:
             run.ready.clear()
+        # What waits is planned anew: somebody may have drawn with the numbers promised to it.
+        run.waiting = {at: replace(found, planned=None) for at, found in run.waiting.items()}
+        run.numbers = {own: n for own, n in run.numbers.items() if n in run.given}
         job = Job(
             lambda cancelled: _work(run, self._cache, job, cancelled),
             lambda found: self._receive(run, job, found),
@@ -207,7 +225,7 @@ class Runs:
 
     def _receive(self, run: Run, job: Job, found: Found) -> Iterator[None]:
         """Write what was found on a plane, bit by bit, unless its layers have left."""
-        if self._gone(run):
+        if self._gone(run) or run.is_replaced:
             job.cancelled.set()
             return
         if found.planned is None and found.labels.any():  # the worker waits for labels
@@ -218,11 +236,12 @@ class Runs:
             return
         if run.work is not None and found.planned is not None:
             planned, brush = found.planned, run.work.canvas.brush
-            if brush and brush in planned.numbers.values():
-                # A person took up the brush with one of these numbers meanwhile.
+            if brush and brush in set(planned.numbers.values()) - run.given:
+                # A person took up the brush with a number that was meant for a new object.
                 run.work.about_to_number()
-                for label in planned.numbers:
-                    run.numbers.pop(label, None)
+                for label, number in planned.numbers.items():
+                    if number == brush:
+                        run.numbers.pop(label, None)
                 planned = _plan(run, run.work, found)
             yield from self._write(run, run.work, planned)
         run.waiting.pop(found.index, None)
@@ -254,6 +273,9 @@ class Runs:
         if run.step is None:
             run.step = work.labelling.begin(run_record(run.asked, run.existing))
         yield from work.labelling.writing(planned, step=run.step)
+        last = work.history.last
+        if last is not None and last not in run.parts and run.step in (last, last.root):
+            run.parts.append(last)
 
 
 def _each_alone(run: Run) -> bool:

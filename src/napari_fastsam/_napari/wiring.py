@@ -87,7 +87,7 @@ class Wired(Seeing):
         self._at_rest.setInterval(CALM)
         self._at_rest.timeout.connect(self._labels_chosen)
         self._halted: Halted | None = None  # the last run, if it ended early
-        self._asking: Asking | None = None  # by the run that goes on
+        self._last_run: Run | None = None  # over a stack
         self._when_seen: Callable[[], None] | None = None
         self._follow_controls()
         self._tab = TabKey(self.native, self._turn)
@@ -346,7 +346,9 @@ class Wired(Seeing):
 
     def _begin(self, run: Run, asking: Asking | None) -> None:
         """Have the planes of a run done that are not done yet."""
-        self._halted, self._asking = None, asking
+        run.asking = asking
+        if asking is not None:  # else a plane alone, which leaves what was stopped as it is
+            self._halted, self._last_run = None, run
         self._watch(self.runs.start(run))
         self._show_halted()
 
@@ -408,16 +410,17 @@ class Wired(Seeing):
 
     def _ended(self, asked: Run, ending: Ending, error: Exception | None) -> None:
         """Say how a run ended, unless a newer one is on its way."""
-        if self.runs.worker.busy:
-            return
-        if asked.left and ending != "done" and self._asking is not None:
-            self._halted = Halted(asked, self._asking)
+        if asked.left and ending != "done" and asked.asking is not None:
+            self._halted = Halted(asked, asked.asking) if asked is self._last_run else self._halted
         lineage = asked.lineage
         if asked.work is not None and asked.step is not None and lineage is not None:
             last = asked.work.history.last
             goes_on = last is not None and last.root is asked.step
             asked.work.linked(lineage, last if goes_on else asked.step)
             asked.tally.joined(lineage)
+        if self.runs.worker.busy:
+            self._show_halted()
+            return
         self._rest()
         self._show_halted()
         if error is not None:
