@@ -7,6 +7,7 @@ small picture and the tiles are ever in memory.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam.closer import Seen, first_look, reach
@@ -20,7 +21,7 @@ from napari_fastsam.tiling import (
     Tiling,
     coarse_look,
     look_at_tile,
-    look_in_tiles,
+    put_together,
     too_large,
 )
 
@@ -89,11 +90,10 @@ def look(
     planned = plan(request, index, model, image, cancelled=cancelled)
     if not isinstance(planned, Plan):
         return planned
-    found = look_in_tiles(
-        _Network.of(model).segmenter,
-        planned.plane,
-        planned.tiling,
+    found = put_together(
+        planned.tiles,
         planned.large,
+        partial(planned.look_at, model),
         confidence=confidence,
         cancelled=cancelled,
         looked=looked,

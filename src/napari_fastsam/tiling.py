@@ -158,7 +158,8 @@ class Tiled:
         if self.tiling.whole:
             small = shrunk(image, -(-max(shape) // self.size))
             large = too_large(coarse_look(self.segmenter, small, shape), self.tiling, shape)
-        found = look_in_tiles(self.segmenter, image, self.tiling, large)
+        found_in = partial(look_at_tile, self.segmenter, image)
+        found = put_together(self.tiling.windows(shape), large, found_in)
         assert found is not None  # as nobody could cancel
         return found
 
@@ -192,46 +193,6 @@ def too_large(found: Instances, tiling: Tiling, shape: tuple[int, int]) -> Insta
     return enlarged(found[rows[pixels <= affordable]], shape)
 
 
-def look_in_tiles(
-    segmenter: Segmenter,
-    image: Shown,
-    tiling: Tiling,
-    large: Instances,
-    *,
-    confidence: float = 0.0,
-    cancelled: Callable[[], bool] = lambda: False,
-    looked: Callable[[int, int], None] = lambda done, total: None,
-) -> Instances | None:
-    """Return the objects of a plane, the best first; None if that was cancelled.
-
-    Parameters
-    ----------
-    segmenter
-        What looks at each tile.
-    image
-        The plane, read tile by tile.
-    tiling
-        Where the tiles are.
-    large
-        Objects that are too large for them, see `too_large`.
-    confidence
-        What scores below this is left out once it is whole.
-    cancelled
-        Asked before each tile.
-    looked
-        Called after each tile with how many are done, and their total.
-    """
-    tiles = tiling.windows((image.shape[0], image.shape[1]))
-    return put_together(
-        tiles,
-        large,
-        partial(look_at_tile, segmenter, image),
-        confidence=confidence,
-        cancelled=cancelled,
-        looked=looked,
-    )
-
-
 def look_at_tile(segmenter: Segmenter, image: Shown, tile: Window) -> Instances:
     """Return what is found in a tile, on the whole plane."""
     found = find(segmenter, np.ascontiguousarray(image[tile.slices]))
@@ -247,16 +208,22 @@ def put_together(
     cancelled: Callable[[], bool] = lambda: False,
     looked: Callable[[int, int], None] = lambda done, total: None,
 ) -> Instances | None:
-    """Return the objects of a plane whose tiles are looked at one after the other.
+    """Return the objects of a plane, the best first; None if that was cancelled.
 
     Parameters
     ----------
     tiles
         All of them, row by row.
+    large
+        Objects that are too large for them, see `too_large`.
     found_in
         Returns what is found in one, on the whole plane, see `look_at_tile`.
-    large, confidence, cancelled, looked
-        As in `look_in_tiles`.
+    confidence
+        What scores below this is left out once it is whole.
+    cancelled
+        Asked before each tile.
+    looked
+        Called after each tile with how many are done, and their total.
     """
     merger = Merger(tiles, large, confidence=confidence)
     top = tiles[0].top

@@ -55,6 +55,23 @@ def stack(plane: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
+def gate(blobs, monkeypatch):
+    """Make the network wait before its n-th look, `gate.at`, until `gate.set()`."""
+    event = Event()
+    event.at = -1
+    segment = blobs.segment
+
+    def wait(image):
+        if blobs.calls == event.at:
+            assert event.wait(60)
+        return segment(image)
+
+    monkeypatch.setattr(blobs, "segment", wait)
+    yield event
+    event.set()
+
+
+@pytest.fixture
 def result():
     """Make the result of a plane from its labels."""
 

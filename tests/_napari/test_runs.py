@@ -1,7 +1,5 @@
 """Runs over planes without a dock: written as they come, stopped, gone on with, counted."""
 
-from threading import Event
-
 import numpy as np
 import pytest
 from napari.layers import Labels
@@ -39,22 +37,6 @@ def work(images, axes, qapp):
     )
     yield work
     work.close()
-
-
-@pytest.fixture
-def gate(blobs, monkeypatch):
-    """Make the network wait before its n-th look, `gate.at`."""
-    event, segment = Event(), blobs.segment
-    event.at = -1
-
-    def wait(image):
-        if blobs.calls == event.at:
-            assert event.wait(60)
-        return segment(image)
-
-    monkeypatch.setattr(blobs, "segment", wait)
-    yield event
-    event.set()
 
 
 class Told:

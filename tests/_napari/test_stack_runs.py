@@ -1,7 +1,5 @@
 """Runs over a stack in the dock: some of the planes, going on after a stop, prompts and objects."""
 
-from threading import Event
-
 import numpy as np
 import pytest
 
@@ -18,23 +16,6 @@ def long_stack(plane):
     images = np.stack([plane] * 8)
     images[(3, *OBJECTS[2])] = 10
     return images
-
-
-@pytest.fixture
-def gate(blobs, monkeypatch):
-    """Make the network wait before its n-th look, `gate.at`, until `gate.set()`."""
-    event = Event()
-    event.at = -1
-    segment = blobs.segment
-
-    def wait(image):
-        if blobs.calls == event.at:
-            assert event.wait(60)
-        return segment(image)
-
-    monkeypatch.setattr(blobs, "segment", wait)
-    yield event
-    event.set()
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ import pytest
 import tifffile
 import zarr
 
+from batch_cases import kinds, segment
 from napari_fastsam import ModelSpec
-from napari_fastsam.batch import Done, Failed, Job, UpToDate, manifest_path, segment_files
+from napari_fastsam.batch import Done, Failed, Job, UpToDate
 from napari_fastsam.batch.manifest import Manifest, stamp
 from napari_fastsam.batch.tasks import Finish, Look, Whole, Work
 from napari_fastsam.batch.workers import Cluster, Here, _perform
-from napari_fastsam.files.inputs import find_images
-from napari_fastsam.files.outputs import plan_outputs
 
 SCENE = np.zeros((60, 80), np.uint8)
 SCENE[5:15, 5:25] = 200
@@ -28,26 +27,6 @@ STACK = np.stack([np.roll(SCENE, n, axis=1) for n in range(6)])
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def segment(pattern, output, segmenter, *, several=False, overwrite=False, workers=None, **asked):
-    inputs = find_images([pattern])
-    outputs = plan_outputs(inputs, output, several=several, overwrite=True)
-    return list(
-        segment_files(
-            inputs,
-            outputs,
-            segmenter,
-            Job(**asked),
-            overwrite=overwrite,
-            workers=workers,
-            manifest=manifest_path(Path(output), folder=several and outputs[0] != Path(output)),
-        )
-    )
-
-
-def kinds(outcomes):
-    return [type(outcome) for outcome in outcomes]
 
 
 class Repeating(Here):

@@ -12,11 +12,10 @@ import pytest
 import tifffile
 import zarr
 
+from batch_cases import kinds, segment
 from napari_fastsam import Cleanup
-from napari_fastsam.batch import Done, Failed, Job, UpToDate, manifest_path, segment_files
+from napari_fastsam.batch import Done, Failed, UpToDate
 from napari_fastsam.batch.manifest import Manifest
-from napari_fastsam.files.inputs import find_images
-from napari_fastsam.files.outputs import plan_outputs
 from napari_fastsam.files.readers import read_image
 
 SCENE = np.zeros((60, 80), np.uint8)
@@ -35,30 +34,11 @@ def folder(tmp_path, monkeypatch):
     tifffile.imwrite("stack.tif", STACK, photometric="minisblack", metadata={"axes": "ZYX"})
 
 
-def segment(patterns, output, segmenter, *, several=False, overwrite=False, **asked):
-    inputs = find_images([patterns])
-    outputs = plan_outputs(inputs, output, several=several, overwrite=True)
-    return list(
-        segment_files(
-            inputs,
-            outputs,
-            segmenter,
-            Job(**asked),
-            overwrite=overwrite,
-            manifest=manifest_path(Path(output), folder=several and outputs[0] != Path(output)),
-        )
-    )
-
-
 def content(path):
     path = Path(path)
     if path.suffix == ".json":
         return path.read_text()
     return np.asarray(read_image(path).data[...]).tolist()
-
-
-def kinds(outcomes):
-    return [type(outcome) for outcome in outcomes]
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
