@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from napari_fastsam._files import whole
 from napari_fastsam.models._content import Kind, kind_of
 from napari_fastsam.models._files import CACHE_VARIABLE, cache_dir, sha256_of
-from napari_fastsam.models._refusal import CheckpointError, shown, unsafe
+from napari_fastsam.models._refusal import CheckpointError
+from napari_fastsam.models._safetensors import read_safetensors, require_finite
 from napari_fastsam.models._torch_file import read_torch_file
 from napari_fastsam.models.architecture import Architecture, recognise, recognise_shapes
 
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     _Read = tuple[dict[str, torch.Tensor], dict[str, str]]
 
 __all__ = ["Checkpoint", "CheckpointError", "load_checkpoint", "recognise", "save_checkpoint"]
-
-MAX_HEADER_BYTES = 4 << 20
-"""The header of FastSAM-x as safetensors has 70,000."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +91,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         read = _read_safetensors(path) if kind is Kind.SAFETENSORS else _converted(path, sha256)
         state, metadata = read
         weights = {name: _as_computed(tensor) for name, tensor in state.items()}
-        _require_finite(weights)
+        require_finite(weights)
         return Checkpoint(weights, recognise(weights), metadata, sha256, path)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error.__cause__
@@ -122,7 +119,7 @@ def save_checkpoint(
         If the tensors are those of no supported network, or not finite numbers in float32.
     """
     architecture = recognise(state)
-    _require_finite({name: _as_computed(tensor) for name, tensor in state.items()})
+    require_finite({name: _as_computed(tensor) for name, tensor in state.items()})
     told = {"architecture": str(architecture), **(metadata or {})}
     texts = {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in told.items()
@@ -174,33 +171,7 @@ def _converted(path: Path, sha256: str) -> _Read:
 
 def _read_safetensors(path: Path) -> _Read:
     """Return tensors and metadata; shapes are checked before a tensor is read."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-    if length > MAX_HEADER_BYTES:
-        raise unsafe(f"its header has {length:,} bytes, far more than weights need")
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = list(file.keys())
-            recognise_shapes({name: tuple(file.get_slice(name).get_shape()) for name in names})
-            state = {name: file.get_tensor(name) for name in names}
-            return state, dict(file.metadata() or {})
-    except SafetensorError as error:
-        raise CheckpointError.because(
-            "a whole safetensors file",
-            f"it is damaged ({shown(error)})",
-            "The download or copy is probably incomplete: fetch it again.",
-        ) from error
-
-
-def _require_finite(state: Mapping[str, torch.Tensor]) -> None:
-    """Refuse weights with a NaN or an infinity: the network would find nothing and not say why."""
-    broken = [name for name, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
-    if broken:
-        raise CheckpointError.because(
-            "finite weights",
-            f"{len(broken)} tensors hold NaN or infinity (the first: {broken[0]})",
-            "Training diverged or the file is damaged: use an earlier one or fetch it again.",
-        )
+    return read_safetensors(path, lambda shapes, _: recognise_shapes(shapes))
 
 
 def _as_computed(tensor: torch.Tensor) -> torch.Tensor:
