@@ -1,17 +1,22 @@
-"""A segmenter without a network."""
+"""A segmenter and a scorer of words without networks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from skimage.measure import label
 from skimage.transform import resize
 
-from napari_fastsam import Instances, ModelSpec
+from napari_fastsam import Instances, ModelSpec, TextSpec
+from napari_fastsam.wording import Wording
 
 if TYPE_CHECKING:
-    from napari_fastsam.segmenter import Tile
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from napari_fastsam.segmenter import Shown, Tile
 
 
 class BlobSegmenter:
@@ -75,3 +80,44 @@ def _sides(shape: tuple[int, ...], longest: int) -> tuple[int, int]:
     """Return the height and width of an image that is made so long."""
     height, width = (max(round(side * longest / max(shape[:2])), 1) for side in shape[:2])
     return height, width
+
+
+class GreyScorer:
+    """Knows objects by how bright they are: words are "dark", "grey" and "bright"."""
+
+    WORDS: ClassVar = {"dark": 0.4, "grey": 0.7, "bright": 1.0}
+
+    def __init__(self, spec: TextSpec | None = None) -> None:
+        self.spec = TextSpec(model="grey") if spec is None else spec
+        self.looks: list[int] = []  # at how many objects, each time
+
+    def embed(
+        self,
+        image: Shown,
+        candidates: Instances,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+        looked: Callable[[int, int], None] = lambda done, total: None,
+    ) -> np.ndarray | None:
+        self.looks.append(len(candidates))
+        levels = np.zeros(len(candidates))
+        for n, (top, left, bottom, right) in enumerate(candidates.bboxes):
+            if cancelled():
+                return None
+            part = image[slice(top, bottom), slice(left, right)]
+            levels[n] = part[candidates.mask(n)].mean() / 255
+            looked(n + 1, len(candidates))
+        return self._vectors(levels)
+
+    def score(self, embeddings: np.ndarray, text: str) -> np.ndarray:
+        wording = Wording.parse(text)
+        named = list(dict.fromkeys([*wording.wanted, *wording.unwanted, *self.WORDS]))
+        words = self._vectors([self.WORDS[name] for name in named])
+        likely = np.exp(200 * (embeddings @ words.T - 1))
+        likely /= likely.sum(1, keepdims=True)
+        return likely[:, : len(wording.wanted)].astype(np.float32)
+
+    @staticmethod
+    def _vectors(levels: ArrayLike) -> np.ndarray:
+        angles = np.asarray(levels, float) * np.pi / 2
+        return np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)

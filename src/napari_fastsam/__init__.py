@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from napari_fastsam.instances import Instances
     from napari_fastsam.labelling import Labelling
     from napari_fastsam.linking import Linker, link
+    from napari_fastsam.matching import Looks
+    from napari_fastsam.models.clip import OpenClip
     from napari_fastsam.models.fastsam import FastSAM
     from napari_fastsam.models.train import train
     from napari_fastsam.origins import provenance
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from napari_fastsam.replaying import replay
     from napari_fastsam.requests import PlaneRegions, PlaneResult, Request
     from napari_fastsam.script import as_script
-    from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
+    from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer, TextSpec
     from napari_fastsam.selection import Selection, everything, fastsam_mask, select
     from napari_fastsam.tiling import Tiled
     from napari_fastsam.tracks import Tracks, track_data
@@ -41,7 +43,9 @@ _HOMES = {
     "Instances": "instances",
     "Labelling": "labelling",
     "Linker": "linking",
+    "Looks": "matching",
     "ModelSpec": "segmenter",
+    "OpenClip": "models.clip",
     "PlaneAxes": "planes",
     "PlaneRegions": "requests",
     "PlaneResult": "requests",
@@ -50,6 +54,7 @@ _HOMES = {
     "Segmenter": "segmenter",
     "Selection": "selection",
     "TextScorer": "segmenter",
+    "TextSpec": "segmenter",
     "Tiled": "tiling",
     "Tracks": "tracks",
     "as_script": "script",
@@ -80,7 +85,9 @@ __all__ = [
     "Instances",
     "Labelling",
     "Linker",
+    "Looks",
     "ModelSpec",
+    "OpenClip",
     "PlaneAxes",
     "PlaneRegions",
     "PlaneResult",
@@ -89,6 +96,7 @@ __all__ = [
     "Segmenter",
     "Selection",
     "TextScorer",
+    "TextSpec",
     "Tiled",
     "Tracks",
     "as_script",

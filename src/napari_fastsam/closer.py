@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_fastsam.matching import Looks
     from napari_fastsam.prompts import Prompts
-    from napari_fastsam.segmenter import Segmenter
-    from napari_fastsam.tiling import Shown
+    from napari_fastsam.segmenter import Segmenter, Shown
 
 ENLARGED = 4
 """How many times larger the first closer look shows the plane; the second shows twice that."""
@@ -63,16 +63,19 @@ class Seen:
         Length in pixels of the wider windows, 0 if the plane is too small for any.
     windows
         Those that were looked at, in order; what they show is among the candidates.
+    looks
+        What the first of the candidates look like, once somebody has asked for that.
     """
 
     candidates: Instances
     reach: int
     windows: tuple[Window, ...] = ()
+    looks: Looks | None = None
 
     @property
     def nbytes(self) -> int:
-        """Memory that the candidates hold, in bytes."""
-        return self.candidates.nbytes
+        """Memory that all this holds, in bytes."""
+        return self.candidates.nbytes + (0 if self.looks is None else self.looks.vectors.nbytes)
 
 
 def first_look(segmenter: Segmenter, image: NDArray[np.uint8]) -> Seen:
@@ -185,7 +188,11 @@ def next_window(seen: Seen, prompts: Prompts, *, confidence: float = 0.0) -> Win
     """Return where to look next for a prompt without an answer, wider windows first.
 
     ``None`` if no look is left: each prompt is answered, or was looked at as closely as it can be.
+    Words say nothing of where to look; of a search by examples, these are looked for.
     """
+    if prompts.text is not None:
+        return None
+    prompts = prompts.marks
     unanswered = select(seen.candidates, prompts, confidence=confidence).unanswered
     if not len(unanswered):
         return None

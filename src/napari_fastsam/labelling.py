@@ -19,12 +19,11 @@ from napari_fastsam.cleanup import Cleanup, clean, tidy
 from napari_fastsam.closer import Seen
 from napari_fastsam.looking import Looking
 from napari_fastsam.objects import Objects, Outcome
-from napari_fastsam.pipeline import run
 from napari_fastsam.placing import check_existing
 from napari_fastsam.planes import PlaneAxes
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.records import plain
-from napari_fastsam.selection import DEFAULT_CONFIDENCE, everything, select
+from napari_fastsam.selection import DEFAULT_CONFIDENCE, Selection, everything, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
     from napari_fastsam.canvas import Canvas
     from napari_fastsam.closer import Window
     from napari_fastsam.instances import Instances
-    from napari_fastsam.pipeline import Index, Request
+    from napari_fastsam.matching import Looks
+    from napari_fastsam.pipeline import Index, Request, Scorer
     from napari_fastsam.placing import Existing
     from napari_fastsam.planes import Display
     from napari_fastsam.plans import Planned
@@ -93,13 +93,14 @@ class Labelling(Objects):
         axes: str | None = None,
         display: Display | None = None,
         closer: bool = True,
+        scorer: Scorer | None = None,
         labels: Any = None,
     ) -> Labelling:
         """Return a labelling of an image.
 
         Parameters
         ----------
-        image, model, axes, display, closer
+        image, model, axes, display, closer, scorer
             As for `see`.
         labels
             What is there already and is gone on with, in place: an array of integers (NumPy, zarr)
@@ -113,7 +114,7 @@ class Labelling(Objects):
         >>> work.take(Prompts(points=[(56, 101)]))
         [Outcome(state='new', label=1)]
         """
-        looking = Looking(image, model, axes=axes, display=display, closer=closer)
+        looking = Looking(image, model, axes=axes, display=display, closer=closer, scorer=scorer)
         letters, sizes = _without_channels(looking.axes)
         first = 1 if labels is None else None  # nothing to read in an empty array
         labels = np.zeros(sizes, np.uint32) if labels is None else labels
@@ -129,6 +130,7 @@ class Labelling(Objects):
         axes: str | None = None,
         display: Display | None = None,
         closer: bool = True,
+        scorer: Scorer | None = None,
     ) -> None:
         """Choose from what a model finds in an image, from now on.
 
@@ -145,8 +147,10 @@ class Labelling(Objects):
             How intensities become what the network sees.
         closer
             Whether a plane is looked at closer where a prompt has no answer.
+        scorer
+            What compares objects with words and examples, as for `run`.
         """
-        looking = Looking(image, model, axes=axes, display=display, closer=closer)
+        looking = Looking(image, model, axes=axes, display=display, closer=closer, scorer=scorer)
         self.canvas = ArrayCanvas(self.labels, PlaneAxes(*_without_channels(looking.axes)))
         self.candidates = looking
         record = looking.record()
@@ -168,6 +172,7 @@ class Labelling(Objects):
         plane: Index | int = (),
         labels: Sequence[int | None] | None = None,
         choices: Sequence[int] | None = None,
+        without: Sequence[int] = (),
         existing: Existing = "keep",
         cleanup: Cleanup | None = None,
     ) -> list[Outcome]:
@@ -176,7 +181,8 @@ class Labelling(Objects):
         Parameters
         ----------
         prompts
-            Q questions about one plane.
+            Q questions about one plane; or a search by words or examples, of which every answer is
+            taken.
         plane
             Its position on the stepped axes; a number will do where only one axis is stepped.
         labels
@@ -185,6 +191,9 @@ class Labelling(Objects):
             is one of those that a run over many planes gave the label to.
         choices
             For each question how many answers are passed over, as `Selection.cycle` does.
+        without
+            Of a search, the numbers of answers that are left out, counted from 0 as
+            `Selection.answers` has them.
         existing
             Whether objects that are there stay on top (``"keep"``) or not (``"overwrite"``, and
             ``"clear"``, which clears nothing here).
@@ -193,7 +202,7 @@ class Labelling(Objects):
 
         Returns
         -------
-        What came of each question.
+        What came of each question, or of each answer that was not left out.
 
         Raises
         ------
@@ -203,13 +212,15 @@ class Labelling(Objects):
         _check_prompts(prompts)
         check_existing(existing)
         plane = position(self.canvas.axes, plane)
-        count = len(prompts)
+        pool, looked, looks = self._look(plane, prompts)
+        selection = select(pool, prompts, looks=looks)
+        if prompts.searching:
+            selection = single_answers(selection, without)
+        count = len(selection)
         labels = [None] * count if labels is None else list(labels)
         choices = [0] * count if choices is None else list(choices)
         self._check(count, labels, choices)
         labels = [None if label is None else int(label) for label in labels]
-        pool, looked = self._look(plane, prompts)
-        selection = select(pool, prompts)
         objects: list[Instances | None] = []
         for ranked, choice in zip(selection.ranked, choices, strict=True):
             answer = selection.candidates[[ranked[choice % len(ranked)]]] if len(ranked) else None
@@ -228,6 +239,7 @@ class Labelling(Objects):
                 do="take",
                 prompts=prompts,
                 choices=choices if any(choices) else None,
+                without=list(without) or None,
                 existing=existing,
                 cleanup=cleanup,
                 looked=looked,
@@ -281,7 +293,7 @@ class Labelling(Objects):
             how |= plain(without=list(without) or None)
         looked = None
         if objects is None or how is not None:
-            pool, looked = self._look(plane, Prompts())
+            pool, looked, _ = self._look(plane, Prompts())
         if objects is None:
             objects = chosen(pool, **(how or {}))
         found = clean(objects.to_labels(), cleanup or Cleanup())
@@ -350,7 +362,7 @@ class Labelling(Objects):
         )
         step = None
         numbers: dict[int, int] = {}
-        for result in run(request, looking.model, cache=looking.cache):
+        for result in looking.run(request):
             step = step or self.begin(run_record(request, existing))
             if counts_on_each_plane(request):
                 numbers = {}
@@ -364,10 +376,17 @@ class Labelling(Objects):
             )
             self.write(planned, step=step)
 
-    def _look(self, plane: Index, prompts: Prompts) -> tuple[Instances, list[Window] | None]:
-        """Return a plane's candidates and where it was looked at closer, None if nobody says."""
+    def _look(
+        self, plane: Index, prompts: Prompts
+    ) -> tuple[Instances, list[Window] | None, Looks | None]:
+        """Return a plane's candidates, where it was looked at closer, and what they look like.
+
+        ``None`` is what nobody says.
+        """
         seen = self.candidates(plane, prompts)
-        return (seen.candidates, list(seen.windows)) if isinstance(seen, Seen) else (seen, None)
+        if isinstance(seen, Seen):
+            return seen.candidates, list(seen.windows), seen.looks
+        return seen, None, None
 
     def _check(self, count: int, labels: Sequence[int | None], choices: Sequence[int]) -> None:
         """Refuse labels and choices that do not fit the questions."""
@@ -395,6 +414,19 @@ class Labelling(Objects):
         )
 
 
+def single_answers(selection: Selection, without: Sequence[int] = ()) -> Selection:
+    """Return the answers to a search, each to a question of its own, but for those numbers."""
+    answers = selection.answers
+    fail_if(
+        not all(0 <= number < len(answers) for number in without),
+        f"numbers of answers to leave out, from 0 to {len(answers) - 1}",
+        f"{list(without)}",
+        "correct them, or leave them out",
+    )
+    kept = np.delete(answers, np.asarray(without, np.intp))
+    return Selection(selection.candidates, tuple(kept[:, None]))
+
+
 def chosen(candidates: Instances, *, without: Sequence[int] = (), **how: Any) -> Instances:
     """Return what `everything` chooses, but for those numbers (from 0) that are left out."""
     found = everything(candidates, **how)
@@ -415,7 +447,7 @@ def _check_prompts(prompts: Any) -> None:
         not isinstance(prompts, Prompts),
         "Prompts",
         f"a {type(prompts).__name__}",
-        "pass Prompts(points=[(row, column)]), or with boxes, masks or scribbles",
+        "pass Prompts(points=[(row, column)]), or with boxes, masks, scribbles or text",
         TypeError,
     )
 

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam._seams import Window
     from napari_fastsam.requests import Index, Request
-    from napari_fastsam.segmenter import Segmenter, Tile
-    from napari_fastsam.tiling import Shown
+    from napari_fastsam.segmenter import Segmenter, Shown, Tile
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from os import PathLike
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.closer import Seen, Window, look_at
 from napari_fastsam.large import shown
-from napari_fastsam.pipeline import CandidateCache, Request, build, run
+from napari_fastsam.pipeline import CandidateCache, Request, build, build_scorer, run
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.prompts import Prompts
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.segmenter import ModelSpec, TextSpec
 from napari_fastsam.sources import pyramid, source_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from napari_fastsam.pipeline import Index
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.pipeline import Index, PlaneResult, Scorer
+    from napari_fastsam.segmenter import Segmenter, TextScorer
 
 
 class Looking:
@@ -36,6 +36,8 @@ class Looking:
         How intensities become what the network sees.
     closer
         Whether a plane is looked at closer where a prompt has no answer.
+    scorer
+        What compares objects with words and examples, as for `run`.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Looking:
         axes: str | None = None,
         display: Display | None = None,
         closer: bool = True,
+        scorer: Scorer | None = None,
     ) -> None:
         if not isinstance(model, str | PathLike | ModelSpec):
             build(model)  # refused if it is none
@@ -65,11 +68,12 @@ class Looking:
         self.closer = closer
         self.cache = CandidateCache()
         self._model = model
+        self._scorer = scorer
 
     def __call__(self, plane: Index, prompts: Prompts) -> Seen:
         """Return what is known of a plane, looked at closer for these prompts if need be."""
         request = self.request(indices=(plane,), prompts={plane: prompts})
-        for _ in run(request, self.model, cache=self.cache):
+        for _ in self.run(request):
             pass
         seen = self.cache.get(request.place(self.model, plane))
         assert seen is not None
@@ -81,6 +85,12 @@ class Looking:
         self._model = segmenter = build(self._model)
         return segmenter
 
+    @property
+    def scorer(self) -> TextScorer:
+        """What compares objects with words, built when it is first needed."""
+        self._scorer = scorer = build_scorer(self._scorer)
+        return scorer
+
     def request(self, **asked: Any) -> Request:
         """Return a request for this image; parameters as for `Request`."""
         return Request(
@@ -91,6 +101,12 @@ class Looking:
             key="looking",
             **{"closer": self.closer, **asked},
         )
+
+    def run(self, request: Request) -> Iterator[PlaneResult]:
+        """Yield the result of each plane of a request for this image, see `pipeline.run`."""
+        searching = any(one.searching for one in (request.prompts or {}).values())
+        scorer = self.scorer if searching else None
+        return run(request, self.model, scorer=scorer, cache=self.cache)
 
     def look(self, windows: Iterable[Sequence[int]], *, plane: Index = ()) -> None:
         """Look closer at these parts of a plane, in this order, and at no others.
@@ -119,4 +135,7 @@ class Looking:
         spec = self._model if isinstance(self._model, ModelSpec | str) else self.model
         if isinstance(spec, str):
             spec = ModelSpec(model=spec)
-        return source_record(self, getattr(spec, "spec", spec), closer=self.closer)
+        scorer = getattr(self._scorer, "spec", self._scorer)
+        if isinstance(scorer, str | PathLike):
+            scorer = TextSpec(model=fspath(scorer))
+        return source_record(self, getattr(spec, "spec", spec), closer=self.closer, scorer=scorer)

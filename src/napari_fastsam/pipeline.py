@@ -2,15 +2,16 @@
 
 ``plane -> candidates -> chosen -> cleaned -> labels``: only the first arrow needs the network, and
 what it finds is kept in a `CandidateCache`, so every further prompt is an array look-up. Where a
-prompt has no answer, the plane is looked at closer, see `napari_fastsam.closer`.
+prompt has no answer, the plane is looked at closer, see `napari_fastsam.closer`. Words need one
+more look at the candidates, which is kept as well, see `napari_fastsam.matching`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,20 +21,24 @@ from napari_fastsam.cleanup import Cleanup, clean
 from napari_fastsam.closer import extend, next_window
 from napari_fastsam.large import look, shown
 from napari_fastsam.linking import Linker
+from napari_fastsam.matching import Looks
 from napari_fastsam.painting import Painting
 from napari_fastsam.planes import Display, PlaneAxes
-from napari_fastsam.requests import Index, PlaneRegions, PlaneResult, Request
-from napari_fastsam.segmenter import ModelSpec, Segmenter
-from napari_fastsam.selection import Selection, everything, select
+from napari_fastsam.prompts import Prompts
+from napari_fastsam.requests import Found, Index, PlaneRegions, PlaneResult, Request
+from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer, TextSpec
+from napari_fastsam.selection import Selection, everything, looked_for, select
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from napari_fastsam.closer import Seen
     from napari_fastsam.instances import Instances
-    from napari_fastsam.prompts import Prompts
+    from napari_fastsam.segmenter import Shown
+
+_T = TypeVar("_T")
 
 __all__ = [
     "CandidateCache",
@@ -43,6 +48,7 @@ __all__ = [
     "PlaneResult",
     "Request",
     "build",
+    "build_scorer",
     "run",
     "run_regions",
     "segment_stack",
@@ -68,6 +74,31 @@ def build(model: str | PathLike[str] | ModelSpec | Segmenter) -> Segmenter:
     return segmenter
 
 
+Scorer = str | PathLike[str] | TextSpec | TextScorer
+"""What compares objects with words: a name, a path, what to build, or one that is there."""
+
+
+def build_scorer(scorer: Scorer | None) -> TextScorer:
+    """Return what a name, a path or a `TextSpec` means; a scorer is returned as it is."""
+    if scorer is None:
+        scorer = TextSpec()
+    if isinstance(scorer, str | PathLike):
+        scorer = TextSpec(model=fspath(scorer))
+    if not isinstance(scorer, TextSpec):
+        fail_if(
+            not isinstance(scorer, TextScorer),
+            "what compares objects with words: a name, a path, a TextSpec or a TextScorer",
+            f"a {type(scorer).__name__}",
+            'pass "ViT-B-32", or an object with embed and score',
+            TypeError,
+        )
+        return scorer
+    from napari_fastsam.models.clip import OpenClip
+
+    built: TextScorer = OpenClip.from_spec(scorer)
+    return built
+
+
 @dataclass(slots=True, eq=False)
 class Course:
     """How far a run has come: with it, a later run over the planes that are left goes on.
@@ -91,6 +122,7 @@ def run(
     request: Request,
     model: str | PathLike[str] | ModelSpec | Segmenter,
     *,
+    scorer: Scorer | None = None,
     cache: CandidateCache | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     looked: Callable[[int, int], None] = lambda done, total: None,
@@ -105,6 +137,9 @@ def run(
     model
         Built on first use if it is a name of the registry, the path of a checkpoint or a
         `ModelSpec`. Its `ModelSpec.tile` says how large planes are seen.
+    scorer
+        What compares objects with words and examples, built when a prompt first asks for that;
+        ``None`` is `TextSpec`'s own.
     cache
         Where candidates are looked up and kept, under ``(request.key, index)`` and the model.
     cancelled
@@ -112,7 +147,7 @@ def run(
         was yielded stays good.
     looked
         Called after each tile of a large plane with how many of that plane are done, and their
-        total.
+        total; in a search by words or examples, also after each look at some objects of a plane.
     course
         Where a run that ended early had come to, after the last plane that it yielded; this one
         then gives the planes that are left the labels that they would have had. Kept up to date.
@@ -121,8 +156,9 @@ def run(
     ------
     PlaneResult
         In the order of `Request.planes`. With prompts, question i of the whole request has label
-        i + 1, counted through the planes. *Everything* counts from 1 on each plane. With
-        ``link=True`` an object has one label through the last stepped axis instead.
+        i + 1, counted through the planes, or of a search answer i. *Everything* counts from 1 on
+        each plane. With ``link=True`` an object has one label through the last stepped axis
+        instead.
 
     Raises
     ------
@@ -136,7 +172,7 @@ def run(
     run_regions : the same for planes whose labels do not fit into memory.
     """
     course = Course() if course is None else course
-    for plane in _planes(request, model, cache, cancelled, looked):
+    for plane in _planes(request, model, scorer, cache, cancelled, looked):
         labels = np.zeros(plane.found.shape, np.uint32)
         plane.found.paint(labels, plane.values)
         labels = clean(labels, request.cleanup)
@@ -150,9 +186,10 @@ def run(
             plane.seen.candidates,
             plane.selection,
             numbers[labels],
-            _by_label(numbers, plane.scores),
+            _by_label(numbers, _floats(plane.scores)),
             plane.seen.windows,
             given,
+            _by_label(numbers, plane.told),
         )
 
 
@@ -160,6 +197,7 @@ def run_regions(
     request: Request,
     model: str | PathLike[str] | ModelSpec | Segmenter,
     *,
+    scorer: Scorer | None = None,
     cache: CandidateCache | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     looked: Callable[[int, int], None] = lambda done, total: None,
@@ -186,7 +224,7 @@ def run_regions(
     ...         labels[region] = part
     """
     course = Course() if course is None else course
-    for plane in _planes(request, model, cache, cancelled, looked, lean=True):
+    for plane in _planes(request, model, scorer, cache, cancelled, looked, lean=True):
         painting = Painting(plane.found, plane.values, request.cleanup)
         whole = painting.labels((0, 0, *painting.shape)) if request.link else None
         numbers = _numbers(request, course, plane, whole)
@@ -199,11 +237,12 @@ def run_regions(
             plane.index,
             plane.seen.candidates,
             plane.selection,
-            _by_label(numbers, plane.scores),
+            _by_label(numbers, _floats(plane.scores)),
             plane.seen.windows,
             given,
             painting,
             numbers,
+            _by_label(numbers, plane.told),
         )
 
 
@@ -217,11 +256,13 @@ class _Plane:
     found: Instances
     values: NDArray[np.intp]
     scores: NDArray[np.float32]  # NaN for a prompt without an answer
+    told: tuple[Found, ...] = ()
 
 
 def _planes(
     request: Request,
     model: str | PathLike[str] | ModelSpec | Segmenter,
+    scorer: Scorer | None,
     cache: CandidateCache | None,
     cancelled: Callable[[], bool],
     looked: Callable[[int, int], None],
@@ -229,7 +270,7 @@ def _planes(
     lean: bool = False,
 ) -> Iterator[_Plane]:
     """Yield what is chosen on each plane; `lean` keeps no candidates that nobody can choose."""
-    network = lru_cache(lambda: build(model))
+    network, words = lru_cache(lambda: build(model)), lru_cache(lambda: build_scorer(scorer))
     kept = cache if request.key is not None else None
     least = request.least_score if lean and kept is None and request.prompts is None else 0.0
     for index in request.planes():
@@ -237,7 +278,10 @@ def _planes(
             return
         place = request.place(model, index)
         known = kept.get(place) if kept is not None else None
-        seen = _see(request, index, known, network, cancelled, looked, least)
+        image = _picture(request, index, network)
+        seen = _see(request, index, known, network, image, cancelled, looked, least)
+        if seen is not None and request.prompts is not None and request.prompts[index].searching:
+            seen = _look_at_objects(request, index, seen, words(), image, cancelled, looked)
         if seen is None:
             return  # some tiles may be missing
         if kept is not None and seen is not known:
@@ -245,6 +289,13 @@ def _planes(
         if request.prompts is not None and seen is not known and cancelled():
             return  # a look that would have found an answer may be missing
         yield _chosen(request, seen, index)
+
+
+def _picture(
+    request: Request, index: Index, network: Callable[[], Segmenter]
+) -> Callable[[], Shown]:
+    """Return what shows a plane, once, when it is first called."""
+    return lru_cache(lambda: shown(request, index, network()))
 
 
 def _numbers(
@@ -265,16 +316,21 @@ def _numbers(
     return numbers
 
 
-def _by_label(numbers: NDArray[np.uint32], scores: NDArray[np.float32]) -> dict[int, float]:
-    """Return the score of each label.
+def _by_label(numbers: NDArray[np.uint32], values: Iterable[_T | None]) -> dict[int, _T]:
+    """Return what belongs to each label.
 
     The linker does not number what cleanup removed: 0, or beyond the last label.
     """
     return {
-        int(n): float(score)
-        for n, score in zip(numbers[1:], scores, strict=False)
-        if n and not np.isnan(score)
+        int(n): value
+        for n, value in zip(numbers[1:], values, strict=False)
+        if n and value is not None
     }
+
+
+def _floats(scores: NDArray[np.float32]) -> Iterator[float | None]:
+    """Return numbers as plain ones, None for NaN."""
+    return (None if np.isnan(score) else float(score) for score in scores)
 
 
 def _given(there: NDArray[np.bool_], numbers: NDArray[np.uint32], count: int) -> tuple[int, ...]:
@@ -290,6 +346,7 @@ def _see(
     index: Index,
     known: Seen | None,
     network: Callable[[], Segmenter],
+    image: Callable[[], Shown],
     cancelled: Callable[[], bool],
     looked: Callable[[int, int], None],
     least: float,
@@ -301,7 +358,6 @@ def _see(
         prompts is None or next_window(known, prompts, confidence=confidence) is None
     ):
         return known  # neither read nor segmented again
-    image = lru_cache(lambda: shown(request, index, network()))
     seen = known
     if seen is None:
         seen = look(
@@ -310,6 +366,32 @@ def _see(
     if seen is None or prompts is None or next_window(seen, prompts, confidence=confidence) is None:
         return seen
     return extend(seen, network(), image(), prompts, confidence=confidence, cancelled=cancelled)
+
+
+def _look_at_objects(
+    request: Request,
+    index: Index,
+    seen: Seen,
+    scorer: TextScorer,
+    image: Callable[[], Shown],
+    cancelled: Callable[[], bool],
+    looked: Callable[[int, int], None],
+) -> Seen | None:
+    """Return what is known of a plane, with what its objects look like; None if cancelled."""
+    assert request.prompts is not None
+    looks = seen.looks
+    if looks is None or scorer_name(looks.scorer) != scorer_name(scorer):
+        looks = Looks(np.empty((0, 0), np.float32), scorer)
+    wanted = looked_for(seen.candidates, request.prompts[index], request.confidence)
+    completed = looks.completed(image, seen.candidates, wanted, cancelled=cancelled, looked=looked)
+    if completed is None:
+        return None
+    return seen if completed is seen.looks else replace(seen, looks=completed)
+
+
+def scorer_name(scorer: TextScorer) -> Any:
+    """Return what tells one scorer from another: its spec, or nothing but itself."""
+    return getattr(scorer, "spec", scorer)
 
 
 def _chosen(request: Request, seen: Seen, index: Index) -> _Plane:
@@ -323,12 +405,16 @@ def _chosen(request: Request, seen: Seen, index: Index) -> _Plane:
             max_area=request.max_area,
         )
         return _Plane(index, seen, None, kept, np.arange(1, len(kept) + 1), kept.scores)
-    selection = select(candidates, request.prompts[index], confidence=request.confidence or 0.0)
-    picked, prompts = np.unique(selection.best, return_index=True)
-    answered = picked >= 0
-    scores = np.append(candidates.scores, np.float32(np.nan))[selection.best]  # -1: no answer
-    found = candidates[picked[answered]]
-    return _Plane(index, seen, selection, found, prompts[answered] + 1, scores)
+    prompts = request.prompts[index]
+    selection = select(candidates, prompts, confidence=request.confidence, looks=seen.looks)
+    picked, values = selection.labelled()
+    scores = np.append(candidates.scores, np.float32(np.nan))[selection.answers]  # -1: no answer
+    told = tuple(
+        Found(phrase, round(float(value), 4))
+        for phrase, values_of in zip(prompts.phrases, selection.likeness or (), strict=False)
+        for value in values_of
+    )
+    return _Plane(index, seen, selection, candidates[picked], values, scores, told)
 
 
 def segment_stack(
@@ -341,6 +427,8 @@ def segment_stack(
     confidence: float | None = None,
     cleanup: Cleanup | None = None,
     display: Display | None = None,
+    text: str | None = None,
+    scorer: Scorer | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.uint32]:
     """Return the labels of every plane of an array.
@@ -359,6 +447,10 @@ def segment_stack(
         For each plane, by its position on the stepped axes, its prompts; ``None`` is everything.
     confidence, cleanup, display
         As in `Request`.
+    text
+        Words for the objects that are wanted, on every plane, as in `Prompts`.
+    scorer
+        As for `run`.
     progress
         Called with the number of planes done and their total.
 
@@ -369,7 +461,8 @@ def segment_stack(
     Raises
     ------
     ValueError
-        If the axes do not fit the array, or a prompt names a plane that is not there.
+        If the axes do not fit the array, a prompt names a plane that is not there, or there are
+        both prompts and text.
 
     Examples
     --------
@@ -380,9 +473,20 @@ def segment_stack(
     >>> fs.segment_stack(stack, fs.FastSAM("starter", device="cpu"), axes="ZYX").shape
     (2, 303, 384)
     """
+    layout = PlaneAxes.guess(tuple(stack.shape))
+    if axes is not None:
+        layout = PlaneAxes(axes, tuple(stack.shape))
+    if text is not None:
+        fail_if(
+            prompts is not None,
+            "either prompts or text",
+            "both",
+            "put the text into the prompts of each plane: Prompts(text=…, boxes=…)",
+        )
+        prompts = dict.fromkeys(layout.indices(), Prompts(text=text))
     request = Request(
         data=stack,
-        axes=None if axes is None else PlaneAxes(axes, tuple(stack.shape)),
+        axes=layout,
         prompts=prompts,
         display=display or Display(),
         confidence=confidence,
@@ -391,7 +495,7 @@ def segment_stack(
     )
     labels = np.zeros(request.layout.label_shape, np.uint32)
     total = len(request.planes())
-    for done, result in enumerate(run(request, model), 1):
+    for done, result in enumerate(run(request, model, scorer=scorer), 1):
         request.layout.write(labels, result.index, result.labels)
         if progress is not None:
             progress(done, total)

@@ -1,20 +1,22 @@
 """What the user pointed at on one plane, validated once and frozen.
 
 A prompt is one question, and each has one answer: first the objects that points ask for, then
-boxes, then rough masks, then scribbles. `Prompts.questions` lists them in that order.
+boxes, then rough masks, then scribbles. `Prompts.questions` lists them in that order. Words, and
+examples of what is looked for, are questions with many answers: then all else says where.
 Coordinates are data coordinates of the plane, ``(row, column)``, pixel centres on integers.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from napari_fastsam._checks import message
 from napari_fastsam.instances import Instances
+from napari_fastsam.wording import Wording
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +28,9 @@ ALONE = -1
 
 
 class Question(NamedTuple):
-    """One prompt: its kind, and which points (or which box, mask or scribble) it is made of."""
+    """One prompt: its kind, and which points (or which box, mask, phrase…) it is made of."""
 
-    kind: Literal["points", "box", "mask", "scribble"]
+    kind: Literal["points", "box", "mask", "scribble", "text", "similar"]
     members: tuple[int, ...]
 
 
@@ -52,6 +54,17 @@ class Prompts:
         Rough regions, each around one object: `Instances`, or a sequence of (H, W) bool arrays.
     scribbles
         Strokes, each on one object: `Instances`, or a sequence of (H, W) bool arrays.
+    text
+        Words for the objects that are wanted, several with ``|`` or ``,`` between them and unwanted
+        ones as ``"not background"``: every object that they describe. Points and scribbles then say
+        on what it lies, negative ones on what not, boxes and masks where it is.
+    similar
+        What is pointed at are examples: every object that looks like one of them.
+    threshold
+        From which probability on words describe an object, or from which cosine in [-1, 1] on
+        objects look alike; ``None`` for `matching.TEXT_THRESHOLD` or `matching.SIMILAR_THRESHOLD`.
+    top_k
+        At most so many objects for each phrase, the best first; ``None`` for all.
     shape
         (H, W) of the plane. When given, points outside are refused, and boxes are clipped to it
         with a warning.
@@ -60,7 +73,8 @@ class Prompts:
     ------
     ValueError
         Naming every fault found: shapes, values that are not finite, points outside the plane,
-        boxes without area, a group without a positive point.
+        boxes without area, a group without a positive point, text without words, `similar` without
+        an example.
 
     Examples
     --------
@@ -74,6 +88,10 @@ class Prompts:
     boxes: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4)))
     masks: Instances | None = None
     scribbles: Instances | None = None
+    text: str | None = None
+    similar: bool = False
+    threshold: float | None = None
+    top_k: int | None = None
     shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
@@ -98,6 +116,8 @@ class Prompts:
             name: _regions(getattr(self, name), self.shape, name, faults)
             for name in ("masks", "scribbles")
         }
+        examples = len(points) or len(boxes) or regions["masks"] or regions["scribbles"]
+        faults += _search_faults(self, bool(examples))
         if faults:
             raise ValueError(
                 message(
@@ -111,6 +131,23 @@ class Prompts:
             if isinstance(value, np.ndarray):
                 value.flags.writeable = False
             object.__setattr__(self, name, value)
+
+    @property
+    def searching(self) -> bool:
+        """Whether objects are asked for by words or examples, so that several may answer."""
+        return self.text is not None or self.similar
+
+    @property
+    def marks(self) -> Prompts:
+        """The same without what makes them a search: each asks for its own object."""
+        if not self.searching:
+            return self
+        return replace(self, text=None, similar=False, threshold=None, top_k=None, shape=None)
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """What each question of a search is called: its words, nothing for examples."""
+        return ("",) if self.text is None else Wording.parse(self.text).wanted
 
     @property
     def point_questions(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -130,7 +167,13 @@ class Prompts:
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """One for each object asked for, in order: points, boxes, masks, scribbles."""
+        """One for each object asked for, in order: points, boxes, masks, scribbles.
+
+        Of a search, one for each phrase, or one for all examples.
+        """
+        if self.searching:
+            kind: Literal["text", "similar"] = "similar" if self.similar else "text"
+            return tuple(Question(kind, (n,)) for n in range(len(self.phrases)))
         members, starts = self.point_questions
         groups = np.split(members, starts[1:]) if len(starts) else []
         return (
@@ -142,6 +185,32 @@ class Prompts:
 
     def __len__(self) -> int:
         return len(self.questions)
+
+
+def _search_faults(prompts: Prompts, examples: bool) -> list[str]:
+    """Return what is wrong with words and examples."""
+    faults = []
+    if prompts.text is not None:
+        if isinstance(prompts.text, str):
+            Wording.parse(prompts.text)  # says itself what is missing
+        else:
+            faults.append(f"text: a {type(prompts.text).__name__}")
+    if prompts.similar and prompts.text is not None:
+        faults.append("both text and similar")
+    if prompts.similar and not examples:
+        faults.append("similar without a point, box or mask on an example")
+    if prompts.threshold is not None:
+        least = -1 if prompts.similar else 0
+        if not prompts.searching:
+            faults.append("a threshold without text or similar")
+        elif not least <= prompts.threshold <= 1:
+            faults.append(f"threshold {prompts.threshold}, not from {least} to 1")
+    if prompts.top_k is not None:
+        if not prompts.searching:
+            faults.append("top_k without text or similar")
+        elif not isinstance(prompts.top_k, int | np.integer) or prompts.top_k < 1:
+            faults.append(f"top_k {prompts.top_k}, not 1 or more")
+    return faults
 
 
 def _table(value: ArrayLike, columns: int, name: str, faults: list[str]) -> NDArray[np.float64]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_SEARCH = ("text", "similar", "threshold", "top_k")
+
+
 def plain(**values: Any) -> dict[str, Any]:
     """Return values as JSON knows them; those that are None or say nothing are left out."""
     return {
@@ -65,6 +68,9 @@ def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
                 for n, box in enumerate(regions.bboxes)
             ]
             found["shape"] = list(regions.shape)
+    for name in _SEARCH:
+        if getattr(prompts, name) not in (None, False):
+            found[name] = _plain(getattr(prompts, name))
     return found
 
 
@@ -80,7 +86,7 @@ def prompts_from_json(plain: Mapping[str, Any]) -> Prompts:
             masks = [Runs.from_json(region).array().astype(bool) for region in plain[name]]
             boxes = [region["bbox"] for region in plain[name]]
             values[name] = Instances.from_masks(tuple(plain["shape"]), masks, boxes)
-    return Prompts(**values)
+    return Prompts(**values, **{name: plain[name] for name in _SEARCH if name in plain})
 
 
 def instance_to_json(one: Instances) -> dict[str, Any]:

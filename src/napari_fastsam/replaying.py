@@ -13,12 +13,11 @@ from napari_fastsam.cleanup import clean
 from napari_fastsam.labelling import Labelling, chosen
 from napari_fastsam.looking import Looking
 from napari_fastsam.origins import record_of
-from napari_fastsam.pipeline import run
 from napari_fastsam.planes import PlaneAxes
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.records import cleanup_from_json, display_from_json, prompts_from_json
 from napari_fastsam.runs import Runs
-from napari_fastsam.sources import arrays_of, images_of, model_of
+from napari_fastsam.sources import arrays_of, images_of, model_of, scorer_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -127,11 +126,13 @@ def _follow(work: Labelling, record: Mapping[str, Any], turn: Any) -> None:
                 for step in record["steps"]:
                     _follow(work, step, turn)
         case "take":
+            prompts = prompts_from_json(record["prompts"])
             work.take(
-                prompts_from_json(record["prompts"]),
+                prompts,
                 plane=plane,
-                labels=record["labels"],
+                labels=None if prompts.searching else record["labels"],
                 choices=record.get("choices"),
+                without=record.get("without", ()),
                 existing=existing,
                 cleanup=cleanup,
             )
@@ -188,7 +189,7 @@ def run_again(work: Labelling, record: Mapping[str, Any]) -> None:
         closer=False,
     )
     step = work.begin({**record, "planes": list(record["planes"]), "numbers": [], "looked": []})
-    results = run(request, looking.model, cache=looking.cache)
+    results = looking.run(request)
     for plane in request.planes():
         looking.look(looked.get(plane, ()), plane=plane)  # just before, while the cache has it
         result = next(results)
@@ -220,6 +221,7 @@ def _looking(
         axes=source["axes"],
         display=display_from_json(source["display"]),
         closer=source.get("closer", True),
+        scorer=scorer_of(source),
     )
 
 

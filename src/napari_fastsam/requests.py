@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cleanup import Cleanup
@@ -49,7 +49,7 @@ class Request:
         Look closer where a prompt has no answer; *everything* never does.
     confidence
         Candidates that score below this are left out; ``None`` is `DEFAULT_CONFIDENCE` for
-        *everything* and no limit for prompts.
+        *everything* and searches by words or examples, and no limit for other prompts.
     min_area, max_area
         For *everything*: candidates outside this range in pixels are left out.
     cleanup
@@ -143,6 +143,13 @@ class _Itself:
         return id(self.model)
 
 
+class Found(NamedTuple):
+    """What a search says of an object: the words that it answers ("" for examples), how well."""
+
+    text: str
+    likeness: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaneResult:
     """What became of one plane.
@@ -163,7 +170,9 @@ class PlaneResult:
         Where the plane was looked at closer, in order.
     numbers
         For each prompt of the plane, in the order of `Prompts.questions`, the label that it got, 0
-        for none.
+        for none. Of a search, for each of `Selection.answers`.
+    found
+        By label, what a search says of it: the words that describe it, and how well.
     """
 
     index: Index
@@ -173,6 +182,7 @@ class PlaneResult:
     scores: Mapping[int, float]
     windows: tuple[Window, ...] = ()
     numbers: tuple[int, ...] = ()
+    found: Mapping[int, Found] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +191,7 @@ class PlaneRegions:
 
     Parameters
     ----------
-    index, selection, scores, windows, numbers
+    index, selection, scores, windows, numbers, found
         As those of a `PlaneResult`.
     candidates
         What the network found on it. For *everything* without a cache, of a plane seen in tiles
@@ -200,6 +210,7 @@ class PlaneRegions:
     numbers: tuple[int, ...]
     painting: Painting
     relabelled: NDArray[np.uint32]
+    found: Mapping[int, Found] = field(default_factory=dict)
 
     def labels(self, window: tuple[int, int, int, int]) -> NDArray[np.uint32]:
         """Return the labels, uint32, in ``(min_row, min_col, max_row, max_col)`` of the plane."""

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.instances import Instances
-    from napari_fastsam.segmenter import Segmenter
-    from napari_fastsam.tiling import Shown
+    from napari_fastsam.segmenter import Segmenter, Shown
 
 LARGE = 2
 """Planes that are longer than this many times the network's size may be looked at in tiles."""

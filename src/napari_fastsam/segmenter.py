@@ -14,6 +14,8 @@ from napari_fastsam._checks import fail_if
 from napari_fastsam.instances import Instances
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -25,6 +27,22 @@ Tile = int | Literal["auto", "off"]
 
 LEAST_TILE = 32
 """No tile is shorter than this many pixels: it would show nothing around an object."""
+
+TextMode = Literal["crops", "dense"]
+"""How objects are shown to what knows words: each by itself, or many in one look at the plane."""
+
+
+class Shown(Protocol):
+    """A plane as the network sees it: an (H, W, 3) uint8 array, or what is read like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, 3)."""
+        ...
+
+    def __getitem__(self, window: tuple[slice, slice], /) -> NDArray[np.uint8]:
+        """Return a part of it."""
+        ...
 
 
 @runtime_checkable
@@ -79,13 +97,74 @@ def find(
 
 @runtime_checkable
 class TextScorer(Protocol):
-    """Says how well words describe each candidate."""
+    """Sees what each candidate of a plane looks like, once, and compares that with words."""
 
-    def score(
-        self, image: NDArray[np.uint8], candidates: Instances, text: str
-    ) -> NDArray[np.float32]:
-        """Return (N,) probabilities in [0, 1] for an image of shape (H, W, 3), uint8, RGB."""
+    def embed(
+        self,
+        image: Shown,
+        candidates: Instances,
+        *,
+        cancelled: Callable[[], bool] = ...,
+        looked: Callable[[int, int], None] = ...,
+    ) -> NDArray[np.float32] | None:
+        """Return (N, D) vectors of length 1, close where things look alike; the slow part.
+
+        Parameters
+        ----------
+        image
+            The plane, (H, W, 3), uint8, RGB.
+        candidates
+            N objects on it.
+        cancelled
+            Asked before each look; when it says True, ``None`` is returned.
+        looked
+            Called after each look with how many objects are done, and their total.
+        """
         ...
+
+    def score(self, embeddings: NDArray[np.float32], text: str) -> NDArray[np.float32]:
+        """Return (N, W) probabilities in [0, 1] that each wanted phrase describes each object.
+
+        Parameters
+        ----------
+        embeddings
+            (N, D), of `embed`.
+        text
+            As `napari_fastsam.wording.Wording` reads it: W phrases are wanted.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextSpec:
+    """Which CLIP compares objects with words, and how: hashable, picklable, without weights.
+
+    Parameters
+    ----------
+    model
+        An architecture of open_clip (``"ViT-B-32"``), one with a tag of its weights
+        (``"ViT-B-32/datacomp_xl_s13b_b90k"``), or the path of a checkpoint.
+    device
+        As in `ModelSpec`.
+    mode
+        ``"crops"`` shows each object by itself, ``"dense"`` many in one look.
+    background
+        Words for what else there is, which wanted words have to describe an object better than;
+        empty for a list of common ones.
+    """
+
+    model: str = "ViT-B-32"
+    device: str = "auto"
+    mode: TextMode = "crops"
+    background: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        fail_if(
+            self.mode not in ("crops", "dense"),
+            '"crops" or "dense" as the mode',
+            f"{self.mode!r}",
+            "leave it out for the better one",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """How a prompt chooses among the candidates of a plane: array look-ups, no network.
 
 Every prompt gets its own ranked list of candidates, so one object per prompt, cycling through
-nested candidates and "no candidate here" are all the same data.
+nested candidates, many objects for a word and "no candidate here" are all the same data.
 """
 
 from __future__ import annotations
@@ -13,6 +13,14 @@ import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.instances import empty_labels
+from napari_fastsam.matching import (
+    SIMILAR_THRESHOLD,
+    TEXT_THRESHOLD,
+    Looks,
+    apart,
+    matches,
+    narrowed,
+)
 from napari_fastsam.prompts import ALONE, Prompts
 
 if TYPE_CHECKING:
@@ -21,10 +29,8 @@ if TYPE_CHECKING:
     from napari_fastsam.instances import Instances
 
 DEFAULT_CONFIDENCE = 0.25
-"""Score below which *everything* leaves a candidate out; prompts may choose from all of them."""
-
-MAX_TAKEN = 0.5
-"""Share of a candidate that better ones may have taken before *everything* leaves it out."""
+"""Score below which *everything* and searches leave a candidate out; single prompts may choose from
+all of them."""
 
 MIN_BOX_FIT = 0.3
 """Below this fit, see `box_fit`, a box has no answer."""
@@ -47,10 +53,14 @@ class Selection:
     ranked
         One (K,) array of candidate numbers per prompt, in the order of `Prompts.questions`; empty
         where no candidate answers.
+    likeness
+        Of a search by words or examples, how well each of them answers, (K,) per prompt: then all
+        of them are taken. ``None`` where the best answer is.
     """
 
     candidates: Instances
     ranked: tuple[NDArray[np.intp], ...]
+    likeness: tuple[NDArray[np.float32], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ranked)
@@ -66,9 +76,17 @@ class Selection:
         return np.flatnonzero(self.best < 0)
 
     @property
+    def answers(self) -> NDArray[np.intp]:
+        """(A,) number of the candidate behind each label, -1 for none.
+
+        The best answer to each prompt; of a search all answers, prompt after prompt.
+        """
+        return self.best if self.likeness is None else np.concatenate(self.ranked)
+
+    @property
     def chosen(self) -> Instances:
-        """The best answers, one for each prompt that has one, in order of the prompts."""
-        return self.candidates[self.best[self.best >= 0]]
+        """The answers, those to the first prompt first."""
+        return self.candidates[self.answers[self.answers >= 0]]
 
     def cycle(self, prompt: int, steps: int = 1) -> Selection:
         """Return the selection with a prompt's next candidate first; the first becomes the last."""
@@ -79,17 +97,27 @@ class Selection:
     def to_labels(self, dtype: DTypeLike = np.uint32) -> NDArray[Any]:
         """Return an (H, W) label image: the best answer to prompt i is i + 1.
 
-        A candidate that is the best answer to several prompts takes the first one's number, and
-        smaller objects lie on larger ones.
+        Of a search, answer i is i + 1. A candidate that is the best answer to several prompts takes
+        the first one's number, and smaller objects lie on larger ones.
         """
-        labels = empty_labels(self.candidates.shape, len(self), dtype)
-        picked, prompts = np.unique(self.best, return_index=True)
-        answered = picked >= 0
-        self.candidates[picked[answered]].paint(labels, prompts[answered] + 1)
+        labels = empty_labels(self.candidates.shape, len(self.answers), dtype)
+        picked, numbers = self.labelled()
+        self.candidates[picked].paint(labels, numbers)
         return labels
 
+    def labelled(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return (K,) candidates that get a label, each once, and (K,) these labels."""
+        picked, places = np.unique(self.answers, return_index=True)
+        return picked[picked >= 0], places[picked >= 0] + 1
 
-def select(candidates: Instances, prompts: Prompts, *, confidence: float = 0.0) -> Selection:
+
+def select(
+    candidates: Instances,
+    prompts: Prompts,
+    *,
+    confidence: float | None = None,
+    looks: Looks | None = None,
+) -> Selection:
     """Return the candidates that answer each prompt, the best first.
 
     Parameters
@@ -99,8 +127,10 @@ def select(candidates: Instances, prompts: Prompts, *, confidence: float = 0.0) 
     prompts
         Q questions.
     confidence
-        Candidates that score below this are left out. Prompts rank by score anyway, so the default
-        leaves out none.
+        Candidates that score below this are left out. Prompts rank by score anyway, so ``None``
+        leaves out none; of a search by words or examples, those below `DEFAULT_CONFIDENCE`.
+    looks
+        What the candidates look like: only a search needs it.
 
     Returns
     -------
@@ -109,7 +139,7 @@ def select(candidates: Instances, prompts: Prompts, *, confidence: float = 0.0) 
     Raises
     ------
     ValueError
-        If the prompts' masks belong to a plane of another shape.
+        If the prompts' masks belong to a plane of another shape, or a search has no looks.
 
     Notes
     -----
@@ -119,6 +149,7 @@ def select(candidates: Instances, prompts: Prompts, *, confidence: float = 0.0) 
     - A box: by `box_fit`, from `MIN_BOX_FIT` on.
     - A rough mask: by IoU, from `MIN_MASK_IOU` on.
     - A scribble: by the share of it that is covered, in tenths, then by `merit`.
+    - Words, or examples: see `napari_fastsam.matching.matches`.
 
     The answers do not depend on the order of the points within a group.
 
@@ -137,6 +168,8 @@ def select(candidates: Instances, prompts: Prompts, *, confidence: float = 0.0) 
         f"shapes {[region.shape for region in regions]}",
         "make the prompts for this plane",
     )
+    if prompts.searching:
+        return _found(candidates, prompts, least_score(prompts, confidence), looks)
     fit = np.concatenate(
         [
             _points_fit(candidates, prompts),
@@ -145,9 +178,63 @@ def select(candidates: Instances, prompts: Prompts, *, confidence: float = 0.0) 
             _scribble_fit(candidates, prompts.scribbles),
         ]
     )
-    allowed = candidates.scores >= confidence
+    allowed = candidates.scores >= least_score(prompts, confidence)
     allowed &= ~_held_by_lone_negatives(candidates, prompts)
     return Selection(candidates, _ranked(fit * allowed, merit(candidates)))
+
+
+def least_score(prompts: Prompts | None, confidence: float | None) -> float:
+    """Return the score below which candidates are left out; prompts None are *everything*."""
+    if confidence is not None:
+        return confidence
+    return DEFAULT_CONFIDENCE if prompts is None or prompts.searching else 0.0
+
+
+def looked_for(
+    candidates: Instances, prompts: Prompts, confidence: float | None = None
+) -> NDArray[np.bool_]:
+    """Return (N,): which candidates have to be looked at for a search."""
+    wanted = (candidates.scores >= least_score(prompts, confidence)) & (
+        narrowed(candidates, prompts) if prompts.text is not None else True
+    )
+    if prompts.similar:
+        wanted[_examples(candidates, prompts)] = True
+    return np.asarray(wanted, bool)
+
+
+def _examples(candidates: Instances, prompts: Prompts) -> NDArray[np.intp]:
+    """Return the candidates that are examples."""
+    best = select(candidates, prompts.marks).best
+    return np.unique(best[best >= 0])
+
+
+def _found(candidates: Instances, prompts: Prompts, least: float, looks: Looks | None) -> Selection:
+    """Answer a search."""
+    fail_if(
+        looks is None,
+        "what the candidates look like",
+        "words or examples without it",
+        "pass looks=Looks.of(OpenClip(), image, candidates), or use run, which does so",
+    )
+    assert looks is not None
+    allowed = candidates.scores >= least
+    if prompts.text is not None:
+        likeness, threshold = looks.scores(prompts.text), TEXT_THRESHOLD
+        allowed &= narrowed(candidates, prompts)
+    else:
+        examples = _examples(candidates, prompts)
+        likeness, threshold = looks.likeness(examples)[:, None], SIMILAR_THRESHOLD
+        against = prompts.points[~_positive(prompts)]
+        allowed &= ~candidates.contains(against).any(0)
+        allowed[examples] = True
+    ranked, how_well = matches(
+        candidates,
+        likeness,
+        allowed,
+        threshold=threshold if prompts.threshold is None else prompts.threshold,
+        top_k=prompts.top_k,
+    )
+    return Selection(candidates, ranked, how_well)
 
 
 def merit(candidates: Instances) -> NDArray[np.float64]:
@@ -199,8 +286,9 @@ def everything(
 ) -> Instances:
     """Return the candidates that make up a label image of the whole plane.
 
-    Going down the scores, a candidate is left out if better ones have taken more than `MAX_TAKEN`
-    of it already: the same object found twice, or a part of one that was found whole.
+    Going down the scores, a candidate is left out if better ones have taken more than half of it
+    (`matching.MAX_TAKEN`) already: the same object found twice, or a part of one that was found
+    whole.
 
     Parameters
     ----------
@@ -224,20 +312,8 @@ def everything(
     keep = (candidates.scores >= confidence) & (candidates.areas >= min_area)
     if max_area is not None:
         keep &= candidates.areas <= max_area
-    return _apart(candidates[keep])
-
-
-def _apart(candidates: Instances) -> Instances:
-    """Return the candidates that better ones have not taken."""
-    taken = np.zeros(candidates.shape, bool)
-    keep = np.zeros(len(candidates), bool)
-    for n in np.argsort(-candidates.scores, kind="stable"):
-        top, left, bottom, right = candidates.bboxes[n]
-        there, mask = taken[top:bottom, left:right], candidates.mask(int(n))
-        keep[n] = np.count_nonzero(there & mask) <= MAX_TAKEN * candidates.areas[n]
-        if keep[n]:
-            there |= mask
-    return candidates[keep]
+    order = np.flatnonzero(keep)[np.argsort(-candidates.scores[keep], kind="stable")]
+    return candidates[np.sort(order[apart(candidates[order])])]
 
 
 def fastsam_mask(candidates: Instances, prompts: Prompts) -> NDArray[np.bool_]:

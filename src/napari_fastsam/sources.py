@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fastsam._checks import fail_if
 from napari_fastsam.composite import Channel, Composite, composites
 from napari_fastsam.records import display_to_json, plain
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.segmenter import ModelSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ def pyramid(image: Any) -> list[Any]:
     return levels
 
 
-def source_record(source: Any, spec: Any, *, closer: bool) -> dict[str, Any]:
+def source_record(source: Any, spec: Any, *, closer: bool, scorer: Any = None) -> dict[str, Any]:
     """Return what candidates depend on, in plain numbers and words; cheap when asked again.
 
     Parameters
@@ -51,6 +51,8 @@ def source_record(source: Any, spec: Any, *, closer: bool) -> dict[str, Any]:
         The model, if a `ModelSpec` describes it.
     closer
         Whether planes are looked at closer where a prompt has no answer.
+    scorer
+        What compares objects with words, if a `TextSpec` describes it.
     """
     layer = getattr(source, "image", source)
     image: dict[str, Any] = {
@@ -72,6 +74,8 @@ def source_record(source: Any, spec: Any, *, closer: bool) -> dict[str, Any]:
     if isinstance(spec, ModelSpec):
         found["model"] = plain(**asdict(spec))
         found["sha256"] = model_hash(spec)
+    if isinstance(scorer, TextSpec):
+        found["scorer"] = plain(**asdict(scorer))
     return found
 
 
@@ -213,6 +217,14 @@ def _composed(image: Any, told: Mapping[str, Any]) -> list[Any]:
 def _shapes(shapes: Sequence[Sequence[int]]) -> str:
     """Return the shapes of an image's levels as a person writes them."""
     return ", ".join(str(tuple(shape)) for shape in shapes)
+
+
+def scorer_of(source: Mapping[str, Any]) -> TextSpec | None:
+    """Return what compared objects with words, None if nothing is said of it."""
+    if "scorer" not in source:
+        return None
+    told = dict(source["scorer"])
+    return TextSpec(**{**told, "background": tuple(told.get("background", ()))})
 
 
 def model_of(

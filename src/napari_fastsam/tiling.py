@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,25 +25,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.segmenter import Segmenter, Shown
 
 MASK_LENGTH = 4096
 """Pixels of the longer side at which the look at a larger plane makes its masks at most."""
 
 _LARGE_PIXELS = 1 << 26  # what all objects of the look at the whole may take, or half of the plane
-
-
-class Shown(Protocol):
-    """A plane as the network sees it: an (H, W, 3) uint8 array, or what is read like one."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(H, W, 3)."""
-        ...
-
-    def __getitem__(self, window: tuple[slice, slice], /) -> NDArray[np.uint8]:
-        """Return a part of it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from napari_fastsam.models._refusal import CheckpointError, damaged, shown, unsa
 from napari_fastsam.models.architecture import SUPPORTED, recognise_shapes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import BinaryIO
 
 MAX_DEPTH = 32
@@ -41,13 +41,17 @@ _MAX_DIMENSIONS = 8
 _MAX_LENGTH = 1 << 40
 
 
-def read_torch_file(file: BinaryIO) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def read_torch_file(
+    file: BinaryIO, check: Callable[[Mapping[str, tuple[int, ...]]], object] = recognise_shapes
+) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Read the network in a file of `torch.save` without running anything.
 
     Parameters
     ----------
     file
         Open for reading.
+    check
+        Called with the shapes of its tensors before they are read; raises where they are wrong.
 
     Returns
     -------
@@ -72,14 +76,14 @@ def read_torch_file(file: BinaryIO) -> tuple[dict[str, torch.Tensor], dict[str, 
         if len(views) > MAX_TENSORS:
             raise unsafe(f"its network has more than {MAX_TENSORS:,} tensors")
     shapes = {name: _lengths(view.size, name) for name, view in views.items()}
-    recognise_shapes(shapes)
+    check(shapes)
     return _read_tensors(archive, views, shapes), {"weights": origin, **_metadata(root, network)}
 
 
 def _network(root: Any) -> tuple[Any, str]:
     """Return the record of the network, or its tensors by name, and what it was called."""
     if isinstance(root, dict):
-        for origin in ("ema", "model"):
+        for origin in ("ema", "model", "state_dict"):
             if isinstance(root.get(origin), Record | dict):
                 return root[origin], origin
     if isinstance(root, Record) or (isinstance(root, dict) and _is_state(root)):

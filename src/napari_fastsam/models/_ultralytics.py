@@ -28,7 +28,7 @@ import torch
 from napari_fastsam.models._files import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from napari_fastsam.models.architecture import Architecture
 
@@ -126,7 +126,7 @@ def contained() -> Iterator[None]:
     """Let the body import ultralytics, and put back whatever the import changes."""
     # Torch and PIL are imported above, so what is noted here is the process's own.
     with ExitStack() as after:
-        after.callback(_restore_environment, {name: os.environ.get(name) for name in _VARIABLES})
+        after.enter_context(restored_environment(_VARIABLES))
         os.environ.update(_QUIET, YOLO_CONFIG_DIR=str(_settings_folder()))
         os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
         after.callback(torch.set_num_threads, torch.get_num_threads())
@@ -147,13 +147,18 @@ def contained() -> Iterator[None]:
         yield
 
 
-def _restore_environment(before: dict[str, str | None]) -> None:
-    """Set environment variables to what they were."""
-    for name, value in before.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
+@contextmanager
+def restored_environment(names: Sequence[str]) -> Iterator[None]:
+    """Set environment variables to what they were, once the body is done."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @cache

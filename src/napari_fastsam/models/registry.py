@@ -5,6 +5,7 @@ Nothing is downloaded unless `fetch`, or `model_path` with ``download=True``, is
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,15 @@ from napari_fastsam.models._files import CACHE_VARIABLE, cache_dir
 from napari_fastsam.models._identity import recorded_sha256, require_known
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping
 
     from napari_fastsam.models._download import Progress
 
 __all__ = [
     "CACHE_VARIABLE",
+    "HUB",
     "MODELS",
+    "TEXT_MODELS",
     "DownloadError",
     "Model",
     "ModelStatus",
@@ -34,6 +36,9 @@ __all__ = [
 ]
 
 _RELEASE = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+HUB = "https://huggingface.co"
+"""Where weights of CLIP are; the environment variable ``HF_ENDPOINT`` names a mirror of it."""
+HUB_VARIABLE = "HF_ENDPOINT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,14 @@ class Model:
     image_size: int = 1024
     licence: str = "AGPL-3.0-or-later"
     summary: str = ""
+
+    @property
+    def address(self) -> str | None:
+        """The URL, at the mirror where the environment names one."""
+        mirror = os.environ.get(HUB_VARIABLE, "").rstrip("/")
+        if self.url and mirror and self.url.startswith(f"{HUB}/"):
+            return mirror + self.url.removeprefix(HUB)
+        return self.url
 
     @property
     def path(self) -> Path:
@@ -110,7 +123,22 @@ MODELS: Mapping[str, Model] = MappingProxyType(
         )
     }
 )
-"""The models that have a name."""
+"""The networks that find objects and have a name."""
+
+TEXT_MODELS: Mapping[str, Model] = MappingProxyType(
+    {
+        "ViT-B-32": Model(
+            name="ViT-B-32",
+            filename=os.path.join("clip", "ViT-B-32-laion2b_s34b_b79k.safetensors"),
+            url=f"{HUB}/laion/CLIP-ViT-B-32-laion2B-s34B-b79K/resolve/main/"
+            "open_clip_model.safetensors",
+            image_size=224,
+            licence="MIT",
+            summary="CLIP, for text prompts and similar objects; about 605 MB.",
+        )
+    }
+)
+"""The networks that know words and have a name here; open_clip knows more."""
 
 _FETCHING = threading.Lock()
 
@@ -145,11 +173,11 @@ class ModelStatus:
 
 def list_models() -> tuple[ModelStatus, ...]:
     """Return every model that has a name, and whether its file is on this machine."""
-    return tuple(_status(model) for model in MODELS.values())
+    return tuple(_status(model) for model in (*MODELS.values(), *TEXT_MODELS.values()))
 
 
 def model_path(
-    name_or_path: str | os.PathLike[str],
+    name_or_path: str | os.PathLike[str] | Model,
     *,
     download: bool = False,
     progress: Progress | None = None,
@@ -159,7 +187,7 @@ def model_path(
     Parameters
     ----------
     name_or_path
-        A name in `MODELS`, or the path of a checkpoint.
+        A name in `MODELS`, the path of a checkpoint, or a row of a table.
     download
         Whether to fetch the file of a named model that is not on this machine.
     progress
@@ -174,9 +202,9 @@ def model_path(
     DownloadError
         If it cannot be fetched.
     """
-    model = MODELS.get(name_or_path) if isinstance(name_or_path, str) else None
-    if model is None:
-        return _own_file(Path(name_or_path))
+    model = MODELS.get(name_or_path) if isinstance(name_or_path, str) else name_or_path
+    if not isinstance(model, Model):
+        return _own_file(Path(model or name_or_path))
     if not model.path.is_file():
         if not download:
             raise FileNotFoundError(_how_to_get(model))
@@ -191,7 +219,7 @@ def fetch(model: str | Model, *, progress: Progress | None = None) -> Path:
     Parameters
     ----------
     model
-        A name in `MODELS`, or a model of your own.
+        A name in `MODELS` or of a CLIP of open_clip, or a model of your own.
     progress
         Called with the bytes that came and the bytes there are (0 if unknown).
 
@@ -214,7 +242,7 @@ def fetch(model: str | Model, *, progress: Progress | None = None) -> Path:
             if model.url is None:
                 raise FileNotFoundError(_how_to_get(model))
             download(
-                model.url,
+                model.address or model.url,
                 model.path,
                 size=model.size,
                 sha256=model.sha256,
@@ -232,12 +260,19 @@ def _check(model: Model) -> None:
 
 
 def _named(name: str) -> Model:
-    """Return a model of the table."""
-    if name not in MODELS:
-        raise ValueError(
-            f"Expected the name of a model, but {name!r} is none. Choose from {', '.join(MODELS)}."
-        )
-    return MODELS[name]
+    """Return a model of the tables, or a CLIP."""
+    tables = {**MODELS, **TEXT_MODELS}
+    if name not in tables:
+        from napari_fastsam.models._clip_names import named
+
+        clip = named(name)
+        if clip is None:
+            raise ValueError(
+                f"Expected the name of a model, but {name!r} is none. "
+                f"Choose from {', '.join(tables)}."
+            )
+        return clip.model
+    return tables[name]
 
 
 def _own_file(path: Path) -> Path:
@@ -262,9 +297,15 @@ def _how_to_get(model: Model) -> str:
             "but it is not there. Install napari-fastsam again."
         )
     return (
-        f"Expected {model.filename} in {model.path.parent}, but it is not there yet. Run "
-        f"`napari-fastsam models fetch {model.name}`, or download {model.url} and place it there."
+        f"Expected {model.path.name} in {model.path.parent}, but it is not there yet. Run "
+        f"`napari-fastsam models fetch {model.name}`, or download {model.address} and place it "
+        f"there{_as_named(model)}."
     )
+
+
+def _as_named(model: Model) -> str:
+    """Say that a file has another name here, where it has."""
+    return "" if str(model.url).endswith(f"/{model.path.name}") else f" as {model.path.name}"
 
 
 def _status(model: Model) -> ModelStatus:
