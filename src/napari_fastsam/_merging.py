@@ -31,6 +31,10 @@ LARGEST = 1 << 25
 """Pixels of the box around an object from which it is left to the look at the whole plane."""
 
 
+MOSTLY = 0.75
+"""Share of an unfinished object from which its pieces are those of a large one."""
+
+
 class _Tile(NamedTuple):
     """What was found in a tile and is not settled, in the plane's coordinates."""
 
@@ -77,7 +81,7 @@ class Merger:
         self._count = 0
         self._too_large = np.empty(0, np.intp)  # ids of what a tile to come may see more of
         self._settled: list[Instances] = []
-        self._doubtful: list[tuple[Instances, NDArray[np.bool_]]] = []
+        self._doubtful: list[tuple[Instances, NDArray[np.bool_], NDArray[np.int64]]] = []
 
     def add(self, window: Window, found: Instances) -> None:
         """Take what was found in a tile, in the plane's coordinates."""
@@ -135,7 +139,10 @@ class Merger:
         self.settle()
         large = self._kept(self._large[self._needed])
         parts = [Instances.empty(large.shape), *self._settled]
-        parts += [one for one, of in self._doubtful if not of[:, self._needed].any(1).all()]
+        for one, of, areas in self._doubtful:
+            fragments = of[:, self._needed].any(1)
+            if areas[fragments].sum() < MOSTLY * areas.sum():  # slivers look like anything
+                parts.append(one)
         self._settled, self._doubtful = [], []
         merged = Instances.concatenate([*parts, large])
         del parts
@@ -154,7 +161,8 @@ class Merger:
         for n in np.flatnonzero(~closed):
             kept = self._kept(merged[[n]])
             if len(kept):
-                self._doubtful.append((kept, self._fragments(parts, groups[n])))
+                areas = parts.found.areas[groups[n]]
+                self._doubtful.append((kept, self._fragments(parts, groups[n]), areas))
         self._settled.append(self._kept(merged[closed]))
 
     def _united(
