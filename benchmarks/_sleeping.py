@@ -10,10 +10,9 @@ from napari_fastsam.batch.tasks import Done, Look, Task, Work
 from napari_fastsam.report import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.batch.tasks import Models
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Sleep:
         """Return the same for a process that works in another folder."""
         return replace(self, task=self.task.based(folder))
 
-    def perform(self, segmenter: Callable[[], Segmenter]) -> tuple[str, ...] | Done:
+    def perform(self, models: Models) -> tuple[str, ...] | Done:
         """Sleep."""
         if isinstance(self.task, Look):
             time.sleep(self.seconds * len(self.task.indices))

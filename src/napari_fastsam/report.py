@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam.instances import labelled_windows
+from napari_fastsam.requests import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,6 +35,8 @@ class FoundObject:
         On the stepped axes, then (row, column); pixel centres on integers.
     bbox
         Half-open, the lower corner and then the upper one, in the same order of axes.
+    found
+        What a search by words or examples says of it, the best of its planes.
     """
 
     label: int
@@ -41,23 +44,44 @@ class FoundObject:
     area: int
     centroid: tuple[float, ...]
     bbox: tuple[int, ...]
+    found: Found | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as plain numbers, rounded to what they can mean."""
         return {
             "label": self.label,
             "score": round(self.score, 4),
+            **self.searched,
             "area": self.area,
             "centroid": [round(value, 2) for value in self.centroid],
             "bbox": list(self.bbox),
         }
 
+    @property
+    def searched(self) -> dict[str, str | float]:
+        """What a search says of it, by name; nothing if there was none."""
+        return {} if self.found is None else self.found.columns
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures in full, for `from_json`."""
+        row = {name: getattr(self, name) for name in _FIGURES}  # asdict() copies deeply, slowly
+        return row | self.searched
+
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> FoundObject:
         """Return an object from figures that were plain numbers and lists in between."""
+        searched = "likeness" in row
         return cls(
-            row["label"], row["score"], row["area"], tuple(row["centroid"]), tuple(row["bbox"])
+            row["label"],
+            row["score"],
+            row["area"],
+            tuple(row["centroid"]),
+            tuple(row["bbox"]),
+            Found(row.get("text", ""), row["likeness"]) if searched else None,
         )
+
+
+_FIGURES = ("label", "score", "area", "centroid", "bbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +157,7 @@ class Tally:
 
 def objects_of(result: PlaneResult) -> list[FoundObject]:
     """Return the objects of a plane, by label."""
-    return objects_in(result.labels, result.index, result.scores)
+    return objects_in(result.labels, result.index, result.scores, found=result.found)
 
 
 def objects_in(
@@ -141,6 +165,8 @@ def objects_in(
     index: tuple[int, ...],
     scores: Mapping[int, float],
     corner: tuple[int, int] = (0, 0),
+    *,
+    found: Mapping[int, Found] | None = None,
 ) -> list[FoundObject]:
     """Return the objects of a plane, or of a part of it that begins at `corner`, by label."""
     above = tuple(at + 1 for at in index)
@@ -157,6 +183,7 @@ def objects_in(
             area,
             (*map(float, index), top + down, left + right),
             (*index, top, left, *above, top + mask.shape[0], left + mask.shape[1]),
+            (found or {}).get(label),
         )
         rows.append(row)
     return rows
@@ -177,4 +204,10 @@ def _union(one: FoundObject, other: FoundObject) -> FoundObject:
             for a, b in zip(one.centroid, other.centroid, strict=True)
         ),
         (*low, *high),
+        better(one.found, other.found),
     )
+
+
+def better(one: Found | None, other: Found | None) -> Found | None:
+    """Return what says of an object that it answers better, if anything does."""
+    return max((f for f in (one, other) if f), key=lambda f: f.likeness, default=None)

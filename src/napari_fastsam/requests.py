@@ -149,6 +149,12 @@ class Found(NamedTuple):
     text: str
     likeness: float
 
+    @property
+    def columns(self) -> dict[str, str | float]:
+        """The same by name, as in tables and files; examples have no words."""
+        words = {"text": self.text} if self.text else {}
+        return {**words, "likeness": self.likeness}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaneResult:

@@ -118,6 +118,19 @@ def model_hash(spec: ModelSpec) -> str | None:
     return _hash(path, state.st_mtime_ns, state.st_size)
 
 
+def scorer_hash(spec: TextSpec) -> str | None:
+    """Return the SHA-256 of the file of what knows words, None if it is not on this machine."""
+    from napari_fastsam.models._clip_names import find
+
+    try:
+        found = find(spec.model)
+        path = found if isinstance(found, Path) else found.model.path
+        state = path.stat()
+    except OSError:
+        return None
+    return _hash(path, state.st_mtime_ns, state.st_size)
+
+
 @lru_cache(maxsize=32)
 def _hash(path: Path, mtime: int, size: int) -> str:
     """Return the SHA-256 of a file, remembered as long as it does not change."""

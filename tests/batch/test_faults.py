@@ -11,7 +11,7 @@ import tifffile
 import zarr
 
 from batch_cases import kinds, segment
-from napari_fastsam import ModelSpec
+from napari_fastsam import ModelSpec, TextSpec
 from napari_fastsam.batch import Done, Failed, Job, UpToDate
 from napari_fastsam.batch.manifest import Manifest, stamp
 from napari_fastsam.batch.tasks import Finish, Look, Whole, Work
@@ -36,7 +36,7 @@ class Repeating(Here):
         def twice():
             task = tasks()
             if task is not None:
-                task.perform(lambda: self._segmenter)
+                task.perform(self)
             return task
 
         yield from super().perform(twice)
@@ -288,8 +288,9 @@ def test_bad_planes_at_the_start_do_not_hide_the_good_ones(blobs):
 def test_tasks_for_workers_elsewhere_find_the_files(tmp_path, monkeypatch, blobs):
     np.save("stack.npy", STACK)
     np.save("m.npy", SCENE)  # stands for a model's file
-    assert Cluster(None, ModelSpec(model="m.npy"))._spec.model == str(tmp_path / "m.npy")
-    assert Cluster(None, ModelSpec())._spec.model == "starter"
+    models = Cluster(None, ModelSpec(model="m.npy"), TextSpec(model="m.npy"))._models
+    assert (models.spec.model, models.text.model) == (str(tmp_path / "m.npy"),) * 2
+    assert Cluster(None, ModelSpec())._models.spec.model == "starter"
     work = Work(
         name="stack.npy",
         path=Path("stack.npy"),
@@ -308,7 +309,7 @@ def test_tasks_for_workers_elsewhere_find_the_files(tmp_path, monkeypatch, blobs
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     for piece in sent:
-        piece.perform(lambda: blobs)
+        piece.perform(Here(blobs))
     assert sorted(os.listdir(elsewhere)) == []
     assert (tmp_path / "v.npy").exists()
     assert (tmp_path / "v.csv").exists()
@@ -327,5 +328,5 @@ def test_a_single_image_is_done_elsewhere_too(tmp_path, monkeypatch, blobs):
     )
     sent = Whole(work).based(tmp_path)
     monkeypatch.chdir("/")
-    sent.perform(lambda: blobs)
+    sent.perform(Here(blobs))
     assert (tmp_path / "v.tif").exists()

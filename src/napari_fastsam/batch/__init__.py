@@ -16,8 +16,8 @@ from napari_fastsam.batch.places import manifest_path
 from napari_fastsam.batch.run import Failed, Run, UpToDate
 from napari_fastsam.batch.tasks import Done
 from napari_fastsam.batch.workers import Cluster, Here, cluster
-from napari_fastsam.segmenter import ModelSpec
-from napari_fastsam.sources import model_hash
+from napari_fastsam.segmenter import ModelSpec, TextSpec
+from napari_fastsam.sources import model_hash, scorer_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam.batch.workers import Workers
     from napari_fastsam.files.inputs import Input
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.segmenter import Segmenter, TextScorer
 
 __all__ = [
     "Cluster",
@@ -41,12 +41,16 @@ __all__ = [
 ]
 
 
+_SEARCH = ("text", "similar", "threshold", "top_k")
+
+
 def segment_files(
     inputs: Sequence[Input],
     outputs: Sequence[Path],
     model: ModelSpec | Segmenter,
     job: Job,
     *,
+    scorer: TextSpec | TextScorer | None = None,
     overwrite: bool = False,
     manifest: Path | None = None,
     workers: Workers | None = None,
@@ -63,6 +67,9 @@ def segment_files(
         Built once by each worker if it is a `ModelSpec`.
     job
         What is asked of each image.
+    scorer
+        What compares objects with words and examples, built once by each worker if it is a
+        `TextSpec`, and only if they are asked for; ``None`` is the usual one.
     overwrite
         Whether existing outputs may be replaced, and unfinished work with other settings dropped.
         What is up to date stays.
@@ -86,21 +93,31 @@ def segment_files(
         If the model cannot be built, an output exists, or annotations that all images share cannot
         be written.
     """
-    settings = _settings(model, job)
+    knows_words = (scorer or TextSpec()) if job.searching else None
+    settings = _settings(model, job, knows_words)
     notes = Manifest(manifest, settings)
     try:
         run = Run(notes, job, overwrite=overwrite, listed=listed, progress=progress)
         yield from run.plan(inputs, outputs)
         if run.images:
-            yield from run.perform(workers or Here(model))
+            yield from run.perform(workers or Here(model, knows_words))
     finally:
         notes.close()
 
 
-def _settings(model: ModelSpec | Segmenter, job: Job) -> dict[str, Any]:
+def _settings(
+    model: ModelSpec | Segmenter, job: Job, scorer: TextSpec | TextScorer | None
+) -> dict[str, Any]:
     """Return what makes the labels reproducible, as plain values."""
     spec = getattr(model, "spec", model)
     named: dict[str, Any] = {"model": str(spec), "sha256": None}
     if isinstance(spec, ModelSpec):
         named = {"model": asdict(spec), "sha256": model_hash(spec)}
-    return {"version": version("napari-fastsam"), **named, "job": asdict(job)}
+    asked = asdict(job)
+    if scorer is None:
+        asked = {name: value for name, value in asked.items() if name not in _SEARCH}
+    else:
+        words = getattr(scorer, "spec", scorer)
+        named["scorer"] = asdict(words) if isinstance(words, TextSpec) else str(words)
+        named["scorer_sha256"] = scorer_hash(words) if isinstance(words, TextSpec) else None
+    return {"version": version("napari-fastsam"), **named, "job": asked}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_fastsam.batch.tiles import TileTask
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
+    from napari_fastsam.requests import Found
 
 _MOST_PLANES = 16  # of one task
 _MOST_TILES = 64
@@ -68,6 +69,11 @@ class Underway:
         """Return what tells the score of each label of a plane."""
         store = self.store
         return lambda index: store.scores(index, linked=linked)
+
+    def found(self, linked: bool) -> Callable[[Index], Mapping[int, Found]]:
+        """Return what tells what a search says of each label of a plane."""
+        store = self.store
+        return lambda index: store.found(index, linked=linked)
 
     def begin(self, planes: Collection[Index], known: Collection[Index], *, large: bool) -> None:
         """Share out the planes that are not known yet; those of a large image tile by tile."""

@@ -63,6 +63,9 @@ class Job:
         object may hold. Without prompts, every object is asked for.
     boxes
         (min_row, min_col, max_row, max_col), half-open, each around one object.
+    text, similar, threshold, top_k
+        As in `Prompts`. With a text, points, background and boxes say where on every plane, and all
+        objects that it describes are asked for.
     axes
         A letter for each axis of the images; ``None`` takes the file's own, else guesses.
     spans
@@ -77,11 +80,20 @@ class Job:
         a step do not count as gaps.
     tables
         Write what is measured of the objects beside the labels, and with `link` their lineage.
+
+    Raises
+    ------
+    ValueError
+        If the prompts are none on any plane, see `Prompts`.
     """
 
     points: tuple[tuple[float, float], ...] = ()
     background: tuple[tuple[float, float], ...] = ()
     boxes: tuple[tuple[float, float, float, float], ...] = ()
+    text: str | None = None
+    similar: bool = False
+    threshold: float | None = None
+    top_k: int | None = None
     axes: str | None = None
     spans: tuple[Span, ...] = ()
     confidence: float | None = None
@@ -89,10 +101,38 @@ class Job:
     link: bool = False
     tables: bool = False
 
+    def __post_init__(self) -> None:
+        self.prompts()
+
     @property
     def prompted(self) -> bool:
-        """Whether single objects are asked for."""
-        return bool(self.points or self.background or self.boxes)
+        """Whether some objects are asked for, and not all."""
+        return bool(self.points or self.background or self.boxes or self.searching)
+
+    @property
+    def searching(self) -> bool:
+        """Whether objects are asked for by words or examples."""
+        return self.text is not None or self.similar
+
+    @property
+    def for_one_plane(self) -> bool:
+        """Whether what is pointed at is on one plane of one image."""
+        return self.prompted and self.text is None
+
+    def prompts(self, shape: tuple[int, int] | None = None) -> Prompts:
+        """Return what is asked of a plane (H, W)."""
+        marks = [(point, True) for point in self.points]
+        marks += [(point, False) for point in self.background]
+        return Prompts(
+            points=np.array([point for point, _ in marks]),
+            positive=np.array([positive for _, positive in marks], bool),
+            boxes=np.array(self.boxes),
+            text=self.text,
+            similar=self.similar,
+            threshold=self.threshold,
+            top_k=self.top_k,
+            shape=shape,
+        )
 
     def indices(self, axes: PlaneAxes) -> list[Index]:
         """Return the planes that are wanted of an array, in order.
@@ -143,26 +183,19 @@ class Job:
         Raises
         ------
         ValueError
-            If there are prompts and the image is a stack, or they do not lie on it.
+            If single objects are asked for and the image is a stack, or prompts do not lie on it.
         """
         prompts: dict[Index, Prompts] | None = None
         if self.prompted:
             fail_if(
-                image.axes.steps,
+                self.for_one_plane and image.axes.steps,
                 "one 2D image for points and boxes",
                 f"a stack of shape {image.axes.shape}, axes {image.axes.axes}, in {image.path}",
                 "save the plane as an image of its own, or leave the prompts out to segment "
                 "everything on every plane",
             )
-            marks = [(point, True) for point in self.points]
-            marks += [(point, False) for point in self.background]
-            plane = Prompts(
-                points=np.array([point for point, _ in marks]),
-                positive=np.array([positive for _, positive in marks], bool),
-                boxes=np.array(self.boxes),
-                shape=image.axes.plane_shape,
-            )
-            prompts = {(): plane}
+            planes = image.axes.indices() if indices is None else indices
+            prompts = dict.fromkeys(planes, self.prompts(image.axes.plane_shape))
         return Request(
             data=image.data,
             levels=image.levels,

@@ -305,8 +305,8 @@ class Run:
         for name, image in images.items():
             assert image.axes is not None
             labels, scores = image.store.labels(linked=linked), image.scores(linked)
-            indices = self._job.indices(image.axes)
-            coco.add_labels(name, image.axes, labels, scores, indices=indices)
+            indices, found = self._job.indices(image.axes), image.found(linked)
+            coco.add_labels(name, image.axes, labels, scores, found, indices=indices)
         replaced = any(image.work.overwrite for image in images.values())
         self._notes.add_writing(_ALL, path, path)
         with whole(path, overwrite=replaced) as partial:
@@ -333,9 +333,14 @@ class Run:
         for name, image in images.items():
             labels, scores = image.store.labels(linked=linked), image.scores(linked)
             opened = image.work.open()
-            indices = self._job.indices(opened.axes)
             yield from measure(
-                opened, labels, name=name, linked=linked, scores=scores, indices=indices
+                opened,
+                labels,
+                name=name,
+                linked=linked,
+                scores=scores,
+                found=image.found(linked) if self._job.searching else None,
+                indices=self._job.indices(opened.axes),
             )
 
     def _remove_stores(self) -> None:

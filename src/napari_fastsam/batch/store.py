@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,12 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.pipeline import Index, PlaneRegions
-
+    from napari_fastsam.requests import Found
 
 _CHUNK = 1024  # pixels along Y and X
 _LINEAGE = "lineage.json"
 _NAME = "image.txt"
-_COLUMNS = tuple(column.name for column in fields(FoundObject))  # asdict() copies deeply, slowly
 
 
 class Store:
@@ -114,7 +112,7 @@ class Store:
         for window, labels in plane.regions(_CHUNK):
             self._label_axes.write(array, plane.index, labels, window)
             corner = (window[0].start, window[1].start)
-            parts.add(objects_in(labels, plane.index, plane.scores, corner))
+            parts.add(objects_in(labels, plane.index, plane.scores, corner, found=plane.found))
         self._write_objects(plane.index, parts.by_label, linked=False)
 
     def read(self, index: Index, *, linked: bool = False) -> NDArray[np.uint32]:
@@ -131,6 +129,13 @@ class Store:
         if not self._objects_path(index, linked).exists():
             return {}
         return {row.label: row.score for row in self.objects(index, linked=linked)}
+
+    def found(self, index: Index, *, linked: bool = False) -> dict[int, Found]:
+        """Return what a search says of each object of a plane that answers one, by label."""
+        if not self._objects_path(index, linked).exists():
+            return {}
+        rows = self.objects(index, linked=linked)
+        return {row.label: row.found for row in rows if row.found is not None}
 
     def write_lineage(self, lineage: Mapping[str, NDArray[np.int64]]) -> None:
         """Write what became of the linked objects."""
@@ -166,8 +171,7 @@ class Store:
     def _write_objects(self, index: Index, objects: Iterable[FoundObject], linked: bool) -> None:
         target = self._objects_path(index, linked)
         partial = target.with_suffix(f".{uuid.uuid4().hex[:8]}.part")
-        rows = [{name: getattr(one, name) for name in _COLUMNS} for one in objects]
-        partial.write_text(json.dumps(rows), encoding="utf-8")
+        partial.write_text(json.dumps([one.to_json() for one in objects]), encoding="utf-8")
         partial.replace(target)
 
     def _objects_path(self, index: Index, linked: bool) -> Path:

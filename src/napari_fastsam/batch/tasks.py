@@ -21,6 +21,8 @@ from napari_fastsam.files.writers import write_labels
 from napari_fastsam.linking import Linker
 from napari_fastsam.pipeline import run
 from napari_fastsam.report import Tally, objects_of
+from napari_fastsam.selection import select
+from napari_fastsam.wording import Wording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +31,20 @@ if TYPE_CHECKING:
     from napari_fastsam.files.readers import Image
     from napari_fastsam.pipeline import Index, PlaneRegions, PlaneResult, Request
     from napari_fastsam.report import FoundObject, Summary
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.requests import Found
+    from napari_fastsam.segmenter import Segmenter, TextScorer
+
+
+class Models(Protocol):
+    """The models of a process, each built when it is first asked for."""
+
+    def segmenter(self) -> Segmenter:
+        """Return what finds the candidates."""
+        ...
+
+    def scorer(self) -> TextScorer:
+        """Return what compares them with words and examples."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,13 +115,16 @@ class Work:
         self,
         labels: Any,
         image: Image,
-        found: Iterable[FoundObject],
+        objects: Iterable[FoundObject],
         scores: Callable[[Index], Mapping[int, float]],
+        found: Callable[[Index], Mapping[int, Found]],
     ) -> None:
         """Write all labels to the output, and the table beside it."""
         assert self.output is not None
         output = self.base / self.output
-        rows = [{"label": row.label, "score": round(row.score, 4)} for row in found]
+        rows = [
+            {"label": row.label, "score": round(row.score, 4), **row.searched} for row in objects
+        ]
         write_labels(
             output,
             labels,
@@ -122,6 +140,7 @@ class Work:
                 name=self.name,
                 linked=self.job.link,
                 scores=scores,
+                found=found if self.job.searching else None,
                 indices=self.job.indices(image.axes),
             )
             write_measurements(table_path(output), table, overwrite=self.overwrite)
@@ -160,12 +179,12 @@ class Look(Piece):
 
     indices: tuple[Index, ...]
 
-    def perform(self, segmenter: Callable[[], Segmenter]) -> tuple[str, ...]:
-        """Do it, and return the prompts that no object answers."""
+    def perform(self, models: Models) -> tuple[str, ...]:
+        """Do it, and return the prompts that no object answers; words are no prompts of a plane."""
         image = self.work.open()
         store = Store(self.work.store, image.axes)
         unanswered: list[str] = []
-        for request, result in _results(self.work.job, image, segmenter(), self.indices):
+        for request, result in _results(self.work.job, image, models, self.indices):
             store.write(result.index, result.labels, objects_of(result))
             unanswered += unanswered_of(request, result)
         return tuple(unanswered)
@@ -175,18 +194,18 @@ class Look(Piece):
 class Whole(Piece):
     """A single image that needs no store: what is found is written at once."""
 
-    def perform(self, segmenter: Callable[[], Segmenter]) -> Done:
+    def perform(self, models: Models) -> Done:
         """Do it."""
         work, start = self.work, time.perf_counter()
         image = work.open()
         indices = tuple(work.job.indices(image.axes))
-        ((request, result),) = _results(work.job, image, segmenter(), indices)
+        ((request, result),) = _results(work.job, image, models, indices)
         labels = np.zeros(image.axes.label_shape, np.uint32)
         image.axes.write(labels, (), result.labels)
         tally = Tally(across_planes=work.job.prompted, most=work.listed)
         tally.add(found := objects_of(result))
-        work.write(labels, image, found, lambda index: result.scores)
-        unanswered = tuple(unanswered_of(request, result))
+        work.write(labels, image, found, lambda index: result.scores, lambda index: result.found)
+        unanswered = (*unanswered_of(request, result), *words_without(work.job, [found]))
         return work.done(image, tally, time.perf_counter() - start, unanswered)
 
 
@@ -196,7 +215,7 @@ class Finish(Piece):
 
     unanswered: tuple[str, ...] = ()
 
-    def perform(self, segmenter: Callable[[], Segmenter]) -> Done:
+    def perform(self, models: Models) -> Done:
         """Do it."""
         work, start = self.work, time.perf_counter()
         image = work.open()
@@ -205,17 +224,19 @@ class Finish(Piece):
         if linked:
             lineage = link_planes(store, indices, work.job.step(image.axes))
             store.write_lineage(lineage)
-        tally = Tally(across_planes=linked or work.job.prompted, most=work.listed)
+        one_each = linked or (work.job.prompted and not image.axes.steps)
+        tally = Tally(across_planes=one_each, most=work.listed)
         for index in indices:
             tally.add(store.objects(index, linked=linked))
+        missing = words_without(work.job, map(store.objects, indices))
         if work.output is not None:
             labels, scores = store.labels(linked=linked), partial(store.scores, linked=linked)
-            work.write(labels, image, tally.by_label, scores)
+            work.write(labels, image, tally.by_label, scores, partial(store.found, linked=linked))
             if work.job.tables and linked:
                 rows = lineage_rows(work.name, store.lineage())
                 path = lineage_path(work.base / work.output)
                 write_measurements(path, rows, overwrite=work.overwrite)
-        return work.done(image, tally, time.perf_counter() - start, self.unanswered)
+        return work.done(image, tally, time.perf_counter() - start, self.unanswered + missing)
 
 
 class Task(Protocol):
@@ -230,7 +251,7 @@ class Task(Protocol):
         """Return the task for a process that works in another folder than this one."""
         ...
 
-    def perform(self, segmenter: Callable[[], Segmenter]) -> Any:
+    def perform(self, models: Models) -> Any:
         """Do it."""
         ...
 
@@ -262,26 +283,47 @@ def lineage_rows(name: str, lineage: Mapping[str, Sequence[int]]) -> Iterator[di
 
 
 def _results(
-    job: Job, image: Image, segmenter: Segmenter, indices: tuple[Index, ...] | None
+    job: Job, image: Image, models: Models, indices: tuple[Index, ...]
 ) -> Iterator[tuple[Request, PlaneResult]]:
-    """Yield what is found on planes, and what was asked."""
-    request = job.request(image, indices)
-    for result in run(request, segmenter):
-        yield request, result
+    """Yield what is found on planes, and what was asked; labels count from 1 on each."""
+    scorer = models.scorer() if job.searching else None
+    for index in indices:
+        request = job.request(image, (index,))
+        for result in run(request, models.segmenter(), scorer=scorer):
+            yield request, result
 
 
 def unanswered_of(request: Request, result: PlaneResult | PlaneRegions) -> list[str]:
-    """Return the prompts of a plane that no object answers, as a person would write them."""
+    """Return the prompts of a plane that no object answers, as a person would write them.
+
+    Words are not among them: an object on another plane may be what they describe.
+    """
     if result.selection is None or request.prompts is None:
         return []
-    prompts = request.prompts[result.index]
+    prompts, selection = request.prompts[result.index], result.selection
+    if prompts.text is not None:
+        return []
+    if prompts.similar:
+        prompts = prompts.marks
+        selection = select(result.candidates, prompts)
     places = {"points": prompts.points, "box": prompts.boxes}
-    questions = [prompts.questions[n] for n in result.selection.unanswered]
+    questions = [prompts.questions[n] for n in selection.unanswered]
     return [
         f"{question.kind.removesuffix('s')} "
         + ",".join(f"{number:g}" for number in places[question.kind][question.members[0]])
         for question in questions
     ]
+
+
+def words_without(job: Job, planes: Iterable[Iterable[FoundObject]]) -> tuple[str, ...]:
+    """Return the words that describe no object of any plane."""
+    missing = [] if job.text is None else list(Wording.parse(job.text).wanted)
+    for objects in planes:
+        if not missing:
+            break
+        told = {row.found.text for row in objects if row.found is not None}
+        missing = [phrase for phrase in missing if phrase not in told]
+    return tuple(f"text {phrase}" for phrase in missing)
 
 
 @lru_cache(maxsize=2)

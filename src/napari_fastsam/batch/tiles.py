@@ -25,10 +25,11 @@ from napari_fastsam.planes import Display
 from napari_fastsam.tiling import Tiling, put_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from napari_fastsam._seams import Window
+    from napari_fastsam.batch.job import Job
+    from napari_fastsam.batch.tasks import Models
     from napari_fastsam.closer import Seen
     from napari_fastsam.files.readers import Image
     from napari_fastsam.instances import Instances
@@ -47,18 +48,18 @@ class Survey(Piece):
 
     index: Index
 
-    def perform(self, segmenter: Callable[[], Segmenter]) -> int | tuple[str, ...]:
+    def perform(self, models: Models) -> int | tuple[str, ...]:
         """Do it, and return how many tiles are to be looked at.
 
         If one look was all, the labels are in the store, and the prompts without an answer are
         returned instead.
         """
-        plane, model = _Plane.of(self), segmenter()
+        plane, model = _Plane.of(self), models.segmenter()
         if not plane.path.exists():
             seen = plan(plane.request, self.index, model, lambda: plane.picture(model))
             assert seen is not None  # as nobody could cancel
             if not isinstance(seen, Plan):
-                return plane.write(seen, model)
+                return plane.write(seen, models)
             plane.save(seen)
         return len(plane.plan().tiles)
 
@@ -70,13 +71,13 @@ class LookInTiles(Piece):
     index: Index
     tiles: tuple[int, ...]
 
-    def perform(self, segmenter: Callable[[], Segmenter]) -> None:
+    def perform(self, models: Models) -> None:
         """Do it; what was found before stays."""
         plane = _Plane.of(self)
         known = plane.plan()
         for n in self.tiles:
             if not plane.tile(n).exists():
-                _save(plane.tile(n), pack(known.look_at(segmenter(), known.tiles[n])))
+                _save(plane.tile(n), pack(known.look_at(models.segmenter(), known.tiles[n])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,9 @@ class Compose(Piece):
 
     index: Index
 
-    def perform(self, segmenter: Callable[[], Segmenter]) -> tuple[str, ...]:
+    def perform(self, models: Models) -> tuple[str, ...]:
         """Do it, and return the prompts that no object answers."""
-        plane, model = _Plane.of(self), segmenter()
+        plane = _Plane.of(self)
         if not plane.path.exists():
             return ()  # a worker died after it had done it
         known = plane.plan()
@@ -104,7 +105,7 @@ class Compose(Piece):
             confidence=0.0 if request.prompts is not None else request.least_score,
         )
         assert found is not None  # as nobody could cancel
-        unanswered = plane.write(known.seen(model, found), model)
+        unanswered = plane.write(known.seen(models.segmenter(), found), models)
         shutil.rmtree(plane.folder)
         return unanswered
 
@@ -120,13 +121,14 @@ class _Plane:
     store: Store
     request: Request
     index: Index
+    job: Job
 
     @classmethod
     def of(cls, task: TileTask) -> _Plane:
         """Return the plane of a task."""
         image = task.work.open()
         request = replace(task.work.job.request(image, (task.index,)), key="plane")
-        return cls(image, Store(task.work.store, image.axes), request, task.index)
+        return cls(image, Store(task.work.store, image.axes), request, task.index, task.work.job)
 
     @property
     def folder(self) -> Path:
@@ -155,12 +157,14 @@ class _Plane:
         """Return what was written down."""
         return _plan(self.path, self.image, self.index, self.path.stat().st_mtime_ns)
 
-    def write(self, seen: Seen, model: Segmenter) -> tuple[str, ...]:
+    def write(self, seen: Seen, models: Models) -> tuple[str, ...]:
         """Write the labels of the plane, and return the prompts that no object answers."""
+        model, job = models.segmenter(), self.job
+        scorer = models.scorer() if job.searching else None
         cache = CandidateCache()
         cache.put(self.request.place(model, self.index), seen)
         unanswered: list[str] = []
-        for result in run_regions(self.request, model, cache=cache):
+        for result in run_regions(self.request, model, scorer=scorer, cache=cache):
             self.store.write_regions(result)
             unanswered += unanswered_of(self.request, result)
         return tuple(unanswered)

@@ -1,7 +1,7 @@
 """Who performs tasks: this process, or the processes of a dask.distributed cluster.
 
-A cluster's workers build the model once each, from its `ModelSpec`; tasks and what comes back of
-them are small.
+A cluster's workers build the model once each, from its `ModelSpec`, and what knows words when a
+task first asks for it; tasks and what comes back of them are small.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import time
 import warnings
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from napari_fastsam._checks import fail_if, message
-from napari_fastsam.pipeline import build
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.pipeline import build, build_scorer
+from napari_fastsam.segmenter import ModelSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_fastsam.batch.tasks import Task
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.batch.tasks import Models, Task
+    from napari_fastsam.segmenter import Segmenter, TextScorer
 
 IMAGE_FAULTS = (Exception,)
 """What one image may fail with, while the others are done: readers and torch raise all kinds."""
@@ -37,6 +37,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _AHEAD = 4  # tasks that a cluster is given for each of its threads, so that none waits
 _STALE = 1.0  # seconds after which a cluster is asked anew how large it is
+
+_Spec = TypeVar("_Spec", ModelSpec, TextSpec)
 
 Outcome = tuple["Task", Any, Exception | None]
 """A task, what it returned, and the error if it failed."""
@@ -72,18 +74,32 @@ class Here:
     ----------
     model
         A `ModelSpec`, built at once, or a segmenter.
+    scorer
+        What knows words, if they are asked for: a `TextSpec`, built at once too, or a scorer.
     """
 
     count = 1
 
-    def __init__(self, model: ModelSpec | Segmenter) -> None:
+    def __init__(
+        self, model: ModelSpec | Segmenter, scorer: TextSpec | TextScorer | None = None
+    ) -> None:
         self._segmenter = build(model)
+        self._scorer = None if scorer is None else build_scorer(scorer)
+
+    def segmenter(self) -> Segmenter:
+        """Return what finds the candidates."""
+        return self._segmenter
+
+    def scorer(self) -> TextScorer:
+        """Return what compares them with words."""
+        self._scorer = build_scorer(self._scorer)
+        return self._scorer
 
     def perform(self, tasks: Callable[[], Task | None]) -> Iterator[Outcome]:
         """Yield what became of each task."""
         while (task := tasks()) is not None:
             try:
-                outcome: Outcome = (task, task.perform(lambda: self._segmenter), None)
+                outcome: Outcome = (task, task.perform(self), None)
             except IMAGE_FAULTS as error:
                 outcome = (task, None, _told(error))
             yield outcome
@@ -101,9 +117,11 @@ class Cluster:
         Connected to the scheduler.
     spec
         The model.
+    scorer
+        What knows words, where they are asked for.
     """
 
-    def __init__(self, client: Any, spec: ModelSpec) -> None:
+    def __init__(self, client: Any, spec: ModelSpec, scorer: TextSpec | None = None) -> None:
         fail_if(
             not isinstance(spec, ModelSpec),
             "a ModelSpec, from which each worker builds the model",
@@ -111,8 +129,7 @@ class Cluster:
             'pass ModelSpec(model="starter")',
             TypeError,
         )
-        file = Path(spec.model)
-        self._spec = replace(spec, model=str(file.absolute())) if file.exists() else spec
+        self._models = _Models(_absolute(spec), scorer and _absolute(scorer))
         self._client, self._base = client, Path.cwd()
         self._threads, self._asked = 1, -_STALE
 
@@ -146,7 +163,7 @@ class Cluster:
                 given: list[Task] = list(islice(iter(tasks, None), max(room, 0)))
                 if given:
                     sent = [task.based(self._base) for task in given]
-                    futures = self._client.map(_perform, sent, spec=self._spec, pure=False)
+                    futures = self._client.map(_perform, sent, models=self._models, pure=False)
                     underway.update(zip(futures, given, strict=True))
                     finished.update(futures)
                 if not underway:
@@ -204,10 +221,10 @@ def _lost(error: BaseException) -> str:
     )
 
 
-def _perform(task: Task, spec: ModelSpec) -> tuple[Any, Exception | None]:
+def _perform(task: Task, models: Models) -> tuple[Any, Exception | None]:
     """Perform a task in a worker, and return its result or its error."""
     try:
-        return task.perform(lambda: _model(spec)), None
+        return task.perform(models), None
     except IMAGE_FAULTS as error:
         told = _told(error)
         try:
@@ -229,10 +246,22 @@ def _told(error: Exception) -> Exception:
 _building = Lock()
 
 
-def _model(spec: ModelSpec) -> Segmenter:
-    """Return the worker's one model."""
-    with _building:
-        return _built(spec)
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """The one model of each kind that a worker builds, named so that it can be sent there."""
+
+    spec: ModelSpec
+    text: TextSpec | None = None
+
+    def segmenter(self) -> Segmenter:
+        """Return what finds the candidates."""
+        with _building:
+            return _built(self.spec)
+
+    def scorer(self) -> TextScorer:
+        """Return what compares them with words."""
+        with _building:
+            return _built_scorer(self.text or TextSpec())
 
 
 @lru_cache(maxsize=1)
@@ -240,14 +269,33 @@ def _built(spec: ModelSpec) -> Segmenter:
     return build(spec)
 
 
+@lru_cache(maxsize=1)
+def _built_scorer(spec: TextSpec) -> TextScorer:
+    return build_scorer(spec)
+
+
+def _absolute(spec: _Spec) -> _Spec:
+    """Return a spec whose model is found from every folder, if it is a file."""
+    file = Path(spec.model)
+    return replace(spec, model=str(file.absolute())) if file.exists() else spec
+
+
 @contextmanager
-def cluster(spec: ModelSpec, *, workers: int = 0, scheduler: str = "") -> Iterator[Cluster]:
+def cluster(
+    spec: ModelSpec,
+    *,
+    scorer: TextSpec | None = None,
+    workers: int = 0,
+    scheduler: str = "",
+) -> Iterator[Cluster]:
     """Connect to a cluster, or start one on this machine that ends with the block.
 
     Parameters
     ----------
     spec
         The model.
+    scorer
+        What knows words, where they are asked for.
     workers
         How many processes to start here, with one thread each.
     scheduler
@@ -271,7 +319,7 @@ def cluster(spec: ModelSpec, *, workers: int = 0, scheduler: str = "") -> Iterat
             )
         ) from error
     with _quiet():
-        yield from _connected(spec, workers, scheduler)
+        yield from _connected(spec, scorer, workers, scheduler)
 
 
 @contextmanager
@@ -292,14 +340,16 @@ def _quiet() -> Iterator[None]:
             logger.disabled = disabled
 
 
-def _connected(spec: ModelSpec, workers: int, scheduler: str) -> Iterator[Cluster]:
+def _connected(
+    spec: ModelSpec, scorer: TextSpec | None, workers: int, scheduler: str
+) -> Iterator[Cluster]:
     """Yield the cluster."""
     from distributed import Client, LocalCluster
 
     if not scheduler:
         options = {"threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
         with LocalCluster(n_workers=workers, **options) as local, Client(local) as client:
-            yield Cluster(client, spec)
+            yield Cluster(client, spec, scorer)
         return
     try:
         client = Client(scheduler, timeout=10)
@@ -314,4 +364,4 @@ def _connected(spec: ModelSpec, workers: int, scheduler: str) -> Iterator[Cluste
     with client:
         if not client.nthreads():
             warnings.warn(f"{scheduler} has no workers yet; waiting for them", stacklevel=2)
-        yield Cluster(client, spec)
+        yield Cluster(client, spec, scorer)

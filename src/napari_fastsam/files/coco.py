@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.planes import PlaneAxes
+    from napari_fastsam.requests import Found
 
-CATEGORY = {"id": 1, "name": "object"}
-"""FastSAM finds objects of no particular kind."""
+ANYTHING = "object"
+"""The first category: FastSAM finds objects of no particular kind. Words are the others."""
 
 _IN_MEMORY = 1 << 24  # bytes of annotations, before they go to the disk
 
@@ -50,6 +51,7 @@ class Coco:
         self.images: list[dict[str, Any]] = []
         self.count = 0
         """How many objects there are."""
+        self._categories = {ANYTHING: 1}
         self._kept = SpooledTemporaryFile(_IN_MEMORY, dir=str(folder) if folder else None)  # noqa: SIM115
         weakref.finalize(self, self._kept.close)
 
@@ -66,6 +68,7 @@ class Coco:
         axes: PlaneAxes,
         labels: Any,
         scores: Callable[[tuple[int, ...]], Mapping[int, float]] = lambda index: {},
+        found: Callable[[tuple[int, ...]], Mapping[int, Found]] = lambda index: {},
         *,
         indices: Iterable[tuple[int, ...]] | None = None,
     ) -> None:
@@ -82,6 +85,8 @@ class Coco:
             read plane by plane, large planes in parts.
         scores
             For the position of a plane, the score of each label on it.
+        found
+            The same of what a search says of each label; its words are the object's category.
         indices
             The planes, ``None`` for all.
         """
@@ -95,9 +100,12 @@ class Coco:
                 self.images.append(
                     {"id": number, "file_name": name, "width": width, "height": height, **plane}
                 )
-                found = list(_objects(axes, labels, index, scores(index)))
-                for item in sorted(found, key=lambda item: int(item["label"])):
-                    text = json.dumps({"id": self.count + 1, "image_id": number, **item})
+                told, items = found(index), _objects(axes, labels, index, scores(index))
+                for item in sorted(items, key=lambda item: int(item["label"])):
+                    item |= told[item["label"]].columns if item["label"] in told else {}
+                    category = self._category(item.get("text", ANYTHING))
+                    numbers = {"id": self.count + 1, "image_id": number, "category_id": category}
+                    text = json.dumps({**numbers, **item})
                     self._kept.write((", " * (self.count > 0) + text).encode("ascii"))
                     self.count += 1
         except BaseException:
@@ -107,10 +115,15 @@ class Coco:
             self.count = count
             raise
 
+    def _category(self, name: str) -> int:
+        """Return the number of a category."""
+        return self._categories.setdefault(name, len(self._categories) + 1)
+
     def save(self, path: Path) -> None:
         """Write the file."""
         head = json.dumps({"info": dict(self.provenance), "images": self.images})
-        tail = json.dumps({"categories": [CATEGORY]})
+        categories = [{"id": number, "name": name} for name, number in self._categories.items()]
+        tail = json.dumps({"categories": categories})
         self._kept.seek(0)
         with path.open("wb") as file:
             file.write(f'{head[:-1]}, "annotations": ['.encode("ascii"))
@@ -133,7 +146,6 @@ def _objects(
             counts = runs(mask, (top, left), (height, width))
             found = rle.frPyObjects({"size": [height, width], "counts": counts}, height, width)
             yield {
-                "category_id": CATEGORY["id"],
                 "label": label,
                 "score": round(scores.get(label, 0.0), 4),
                 "area": int(np.count_nonzero(mask)),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.files.readers import Image
+    from napari_fastsam.requests import Found
 
 Row = dict[str, Any]
 """The figures of an object by the name of their column."""
@@ -44,6 +45,7 @@ def measure(
     name: str,
     linked: bool = False,
     scores: Callable[[tuple[int, ...]], Mapping[int, float]] | None = None,
+    found: Callable[[tuple[int, ...]], Mapping[int, Found]] | None = None,
     indices: Iterable[tuple[int, ...]] | None = None,
 ) -> Iterator[Row]:
     """Yield the figures of each object of an image.
@@ -61,6 +63,8 @@ def measure(
         volume; through time, where an object changes, one row for each frame all the same.
     scores
         For the position of a plane, the score of each label on it, in [0, 1].
+    found
+        The same of what a search says of each label; ``None`` if nothing was searched for.
     indices
         The planes that have labels, in order; ``None`` for all. The pixels of a plane without any
         are not read.
@@ -82,7 +86,8 @@ def measure(
     if not linked or along is None or letters[along] == "T":
         for index in planes:
             known = scores(index) if scores else None
-            yield from _measure_plane(image, labels, index, name, known)
+            told = found(index) if found else {}
+            yield from _measure_plane(image, labels, index, name, known, told)
         return
     series: tuple[int, ...] | None = None
     volumes = Volumes(image, name, letters, along)
@@ -91,7 +96,7 @@ def measure(
             yield from volumes.rows(series)
             volumes = Volumes(image, name, letters, along)
         series = index[:along]
-        volumes.add(index, labels, scores)
+        volumes.add(index, labels, scores, found)
     if series is not None:
         yield from volumes.rows(series)
 
@@ -102,6 +107,7 @@ def _measure_plane(
     index: tuple[int, ...],
     name: str,
     scores: Mapping[int, float] | None,
+    found: Mapping[int, Found],
 ) -> list[Row]:
     """Return the figures of the objects of one plane, by label."""
     axes = image.axes
@@ -115,6 +121,7 @@ def _measure_plane(
             mask = group.mask(label)
             row: Row = {"image": name, "label": label, **where}
             row |= {"score": scores.get(label)} if scores is not None else {}
+            row |= found[label].columns if label in found else {}
             corner = group.corner[0] + down.start, group.corner[1] + across.start
             row |= _shape(mask, corner, ruler)
             inside = pixels[down, across][mask].reshape(len(mask[mask]), -1).astype(float)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.files.readers import Image
+    from napari_fastsam.requests import Found
 
 
 class Volumes:
@@ -38,16 +39,19 @@ class Volumes:
         self._low: dict[int, NDArray[np.float64]] = {}  # positions, intensities
         self._high: dict[int, NDArray[np.float64]] = {}
         self._scores: dict[int, float] = {}
+        self._found: dict[int, Found] = {}
 
     def add(
         self,
         index: tuple[int, ...],
         labels: Any,
         scores: Callable[[tuple[int, ...]], Mapping[int, float]] | None = None,
+        found: Callable[[tuple[int, ...]], Mapping[int, Found]] | None = None,
     ) -> None:
-        """Add the plane at `index`: labels and scores as in `measurements.measure`."""
+        """Add the plane at `index`: labels, scores and found as in `measurements.measure`."""
         axes = self._image.axes
         known: Mapping[int, float] | None = None
+        seen: set[int] = set()
         for window in windows(axes.plane_shape):
             part = label_plane(axes, labels, index, window)
             if part.any():
@@ -56,6 +60,11 @@ class Volumes:
                 pixels = axes.read(self._image.data, index, window)
                 start = (index[self._along], window[0].start, window[1].start)
                 self._add(start, part, pixels, known)
+                seen.update(map(int, np.unique(part)))
+        for label, told in (found(index) if found and seen else {}).items():
+            best = self._found.get(label, told)
+            if label in seen:
+                self._found[label] = max(best, told, key=lambda one: one.likeness)
 
     def _add(
         self,
@@ -102,6 +111,7 @@ class Volumes:
             low, high = self._low[label].tolist(), self._high[label].tolist()
             row = {"image": self._name, "label": label, **where}
             row |= {"score": self._scores[label]} if label in self._scores else {}
+            row |= self._found[label].columns if label in self._found else {}
             row |= ruler.sizes(int(count))
             row |= ruler.positions("centroid", [total / count for total in sums[:3]])
             row |= ruler.boxes(list(map(int, low[:3])), [int(at) + 1 for at in high[:3]])
