@@ -367,7 +367,7 @@ def test_models_are_listed_with_what_is_missing(capsys, monkeypatch, tmp_path):
     assert "napari-fastsam models fetch NAME" in out
     assert main(["models", "list", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["models"]
-    assert [row["name"] for row in rows] == ["starter", "FastSAM-s", "FastSAM-x"]
+    assert [row["name"] for row in rows] == ["starter", "FastSAM-s", "FastSAM-x", "ViT-B-32"]
 
 
 def test_a_model_that_is_not_here_is_not_downloaded_but_explained(monkeypatch, tmp_path, capsys):

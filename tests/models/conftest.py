@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -137,6 +138,48 @@ def refused(cache: Path) -> Callable[[Path, str], None]:
         assert not cache.exists()
 
     return check
+
+
+CLIP_CONFIG = {
+    "embed_dim": 32,
+    "vision_cfg": {
+        "image_size": 32,
+        "patch_size": 8,
+        "width": 32,
+        "head_width": 16,
+        "layers": 3,
+    },
+    "text_cfg": {
+        "context_length": 77,
+        "vocab_size": 49408,
+        "width": 16,
+        "heads": 2,
+        "layers": 2,
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def clip_config() -> dict[str, Any]:
+    """The configuration of a very small CLIP, as open_clip writes one."""
+    return json.loads(json.dumps(CLIP_CONFIG))
+
+
+@pytest.fixture(scope="session")
+def clip_file(clip_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of it."""
+    from open_clip.model import CLIP
+    from safetensors.torch import save_file
+
+    torch.manual_seed(5)
+    state = CLIP(**clip_config).state_dict()
+    path = tmp_path_factory.mktemp("clip") / "clip.safetensors"
+    save_file(
+        {name: tensor.contiguous() for name, tensor in state.items()},
+        path,
+        {"model_cfg": json.dumps(clip_config)},
+    )
+    return path
 
 
 @pytest.fixture

@@ -202,9 +202,12 @@ def model_path(
     DownloadError
         If it cannot be fetched.
     """
-    model = MODELS.get(name_or_path) if isinstance(name_or_path, str) else name_or_path
-    if not isinstance(model, Model):
-        return _own_file(Path(model or name_or_path))
+    if isinstance(name_or_path, Model):
+        model = name_or_path
+    elif isinstance(name_or_path, str) and name_or_path in MODELS:
+        model = MODELS[name_or_path]
+    else:
+        return _own_file(Path(name_or_path))
     if not model.path.is_file():
         if not download:
             raise FileNotFoundError(_how_to_get(model))

@@ -93,7 +93,7 @@ class TorchRuntime:
             try:
                 return self._run(frame)
             except RuntimeError as error:
-                if self._wanted.type == "cpu" or not _is_of_memory(error):
+                if self._wanted.type == "cpu" or not is_of_memory(error):
                     raise
                 reason = str(error).partition("\n")[0]
             # Outside the handler, the traceback no longer holds on to what the device computed.
@@ -159,7 +159,7 @@ def _boxes(sides: torch.Tensor, height: int, width: int) -> torch.Tensor:
     return torch.cat([(low + high) / 2, high - low], dim=1).T
 
 
-def _is_of_memory(error: RuntimeError) -> bool:
+def is_of_memory(error: RuntimeError) -> bool:
     """Say whether an error means that the device's memory is full."""
     told = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError) or any(text in told for text in _NO_MEMORY)
