@@ -92,7 +92,8 @@ class Here:
 
     def scorer(self) -> TextScorer:
         """Return what compares them with words."""
-        self._scorer = build_scorer(self._scorer)
+        if self._scorer is None:
+            self._scorer = build_scorer(None)
         return self._scorer
 
     def perform(self, tasks: Callable[[], Task | None]) -> Iterator[Outcome]:

@@ -62,13 +62,18 @@ def print_objects(done: Done, *, most: int = MOST_ROWS) -> None:
     """Print a table of the objects of one image or stack."""
     stacked = len(done.objects[0].centroid) - 2 if done.objects else 0
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("Label", "Score", "Area (px)", "Centre", "Box"):
-        table.add_column(name, justify="right", no_wrap=True)
+    searched = any(found.found for found in done.objects)
+    worded = any(found.found and found.found.text for found in done.objects)
+    columns = ["Label", "Score", *["Text"] * worded, *["Likeness"] * searched]
+    for name in (*columns, "Area (px)", "Centre", "Box"):
+        table.add_column(name, justify="left" if name == "Text" else "right", no_wrap=True)
     for found in done.objects[:most]:
         low, high = found.bbox[: 2 + stacked], found.bbox[2 + stacked :]
         table.add_row(
             str(found.label),
             f"{found.score:.2f}",
+            *([found.found.text if found.found else ""] if worded else []),
+            *([f"{found.found.likeness:.2f}" if found.found else ""] if searched else []),
             f"{found.area:,}",
             ", ".join(f"{value:.1f}" for value in found.centroid),
             ", ".join(f"{a}:{b}" for a, b in zip(low, high, strict=True)),

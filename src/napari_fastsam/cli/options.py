@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from napari_fastsam.matching import SIMILAR_THRESHOLD, TEXT_THRESHOLD
+from napari_fastsam.segmenter import TextSpec
 from napari_fastsam.selection import DEFAULT_CONFIDENCE
 
 _MODEL, _PROMPTS, _PLANES = "Model", "Prompts, for one 2D image", "Stacks and large images"
+_WORDS = "Words, for images and stacks: prompts then say where, on every plane"
 _MACHINES = "Several processes or machines"
 _TIDY, _OUTPUT = "Tidying the labels (all off unless asked for)", "Output"
 
@@ -86,6 +89,61 @@ Boxes = Annotated[
         metavar="R0,C0,R1,C1",
         help="A box around one object, half-open.",
         rich_help_panel=_PROMPTS,
+    ),
+]
+Text = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WORDS",
+        show_default=False,
+        help="All objects that words describe, as 'nucleus', 'red cell | yeast' or 'cell, not "
+        "debris'.",
+        rich_help_panel=_WORDS,
+    ),
+]
+Similar = Annotated[
+    bool,
+    typer.Option(
+        "--similar",
+        help="No words: what --point and --box point at are examples, on one 2D image.",
+        rich_help_panel=_WORDS,
+    ),
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="F",
+        show_default=False,
+        help=f"Least probability of words, {TEXT_THRESHOLD}; likeness to examples, "
+        f"{SIMILAR_THRESHOLD}.",
+        rich_help_panel=_WORDS,
+    ),
+]
+Top = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        show_default=False,
+        help="At most N objects for each phrase on a plane, the best.",
+        rich_help_panel=_WORDS,
+    ),
+]
+TextModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        show_default=False,
+        help=f"CLIP: a name of open_clip or a checkpoint file; {TextSpec().model}.",
+        rich_help_panel=_WORDS,
+    ),
+]
+TextMode = Annotated[
+    str | None,
+    typer.Option(
+        metavar="crops|dense",
+        show_default=False,
+        help=f"Show it each object by itself, or many in one look; {TextSpec().mode}.",
+        rich_help_panel=_WORDS,
     ),
 ]
 Axes = Annotated[

@@ -6,7 +6,7 @@ import re
 from contextlib import ExitStack
 from glob import has_magic
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cli.console import (
@@ -41,16 +41,23 @@ from napari_fastsam.cli.options import (
     Overwrite,
     Points,
     Scheduler,
+    Similar,
     Smoothing,
     Spans,
     Tables,
+    Text,
+    TextMode,
+    TextModel,
+    Threshold,
     TileSide,
+    Top,
     Workers,
 )
-from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, LEAST_TILE, ModelSpec
+from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, LEAST_TILE, ModelSpec, TextSpec
 
 if TYPE_CHECKING:
-    from napari_fastsam.batch import Cluster, Failed, Span
+    from napari_fastsam.batch import Cluster, Failed, Job, Span
+    from napari_fastsam.segmenter import TextMode as Mode
     from napari_fastsam.segmenter import Tile
 
 STOPPED = 130
@@ -67,6 +74,12 @@ def segment(
     point: Points = None,
     background: Background = None,
     box: Boxes = None,
+    text: Text = None,
+    similar: Similar = False,
+    threshold: Threshold = None,
+    top: Top = None,
+    text_model: TextModel = None,
+    text_mode: TextMode = None,
     axes: Axes = None,
     planes: Spans = None,
     link: Link = False,
@@ -94,6 +107,8 @@ def segment(
 
     napari-fastsam segment stack.tif -o volume.zarr --axes ZYX --link
 
+    napari-fastsam segment street.png -o cars.tif --text 'car | bus, not truck'
+
     napari-fastsam segment 'plate/*.png' -o labels/ --min-area 20 --tables
 
     A run that was stopped goes on where it was if the same command is given again.
@@ -107,6 +122,10 @@ def segment(
         points=tuple((row, col) for row, col in _numbers(point, 2, "--point")),
         background=tuple((row, col) for row, col in _numbers(background, 2, "--background")),
         boxes=tuple((a, b, c, d) for a, b, c, d in _numbers(box, 4, "--box")),
+        text=text,
+        similar=similar,
+        threshold=threshold,
+        top_k=top,
         axes=axes,
         spans=tuple(_span(text) for text in planes or ()),
         confidence=confidence,
@@ -126,7 +145,7 @@ def segment(
     images = find_images(inputs, output=Path(output), written=written)
     several = len(inputs) > 1 or _stands_for_several(inputs[0], images[0].path)
     fail_if(
-        several and job.prompted,
+        several and job.for_one_plane,
         "one 2D image for points and boxes",
         f"a folder, a glob or several images: {' '.join(inputs)}",
         "name one image, or leave the prompts out",
@@ -138,6 +157,7 @@ def segment(
         confidence=min(CANDIDATE_CONFIDENCE, 1.0 if confidence is None else confidence),
         tile=_tile(tile),
     )
+    words = _words(job, text_model, text_mode, device)
     # Whether outputs may be replaced depends on what the manifest says of them.
     outputs = plan_outputs(images, output, several=several, overwrite=True)
     into_folder = outputs[0] != Path(output)
@@ -151,9 +171,10 @@ def segment(
                 outputs,
                 spec,
                 job,
+                scorer=words,
                 overwrite=overwrite,
                 manifest=manifest_path(Path(output), folder=into_folder),
-                workers=_workers(stack, spec, workers, scheduler),
+                workers=_workers(stack, spec, words, workers, scheduler),
                 listed=None if as_json else MOST_ROWS,
                 progress=lambda path, done, total: show(
                     (number[path] if several else "") + path.name, done, total
@@ -183,13 +204,36 @@ def segment(
         print_line(f"{count(len(skipped), 'image')} up to date, nothing to do: {output}")
     for image in done:
         for question in image.unanswered:
-            tell("warning", f"no object found at {question} in {image.path}")
+            tell("warning", f"no object found {_asked(question)} in {image.path}")
     for bad in failed:
         tell("failed", f"{bad.path}: {_where(bad)}{one_line(bad.error)}")
     return 1 if failed else 0
 
 
-def _workers(stack: ExitStack, spec: ModelSpec, workers: int, scheduler: str) -> Cluster | None:
+def _words(job: Job, model: str | None, mode: str | None, device: str) -> TextSpec | None:
+    """Return what knows words, None if none are asked for."""
+    fail_if(
+        not job.searching and (model is not None or mode is not None),
+        "--text WORDS, or --similar, beside --text-model and --text-mode",
+        "neither",
+        "say what is looked for, as --text nucleus",
+    )
+    if not job.searching:
+        return None
+    usual = TextSpec()
+    chosen = cast("Mode", usual.mode if mode is None else mode)  # refused if it is none
+    return TextSpec(model=usual.model if model is None else model, device=device, mode=chosen)
+
+
+def _asked(question: str) -> str:
+    """Return what nothing answers, as part of a sentence."""
+    kind, _, words = question.partition(" ")
+    return f"for {words!r}" if kind == "text" else f"at {question}"
+
+
+def _workers(
+    stack: ExitStack, spec: ModelSpec, words: TextSpec | None, workers: int, scheduler: str
+) -> Cluster | None:
     """Return who does the work, None for this process."""
     fail_if(
         workers and scheduler,
@@ -201,7 +245,7 @@ def _workers(stack: ExitStack, spec: ModelSpec, workers: int, scheduler: str) ->
         return None
     from napari_fastsam.batch import cluster
 
-    return stack.enter_context(cluster(spec, workers=workers, scheduler=scheduler))
+    return stack.enter_context(cluster(spec, scorer=words, workers=workers, scheduler=scheduler))
 
 
 def _where(bad: Failed) -> str:
