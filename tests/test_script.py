@@ -7,9 +7,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skimage.data import coins
 
-from fakes import BlobSegmenter
+from fakes import BlobSegmenter, GreyScorer
 from labelling_cases import AS_IS, stroke
-from napari_fastsam import Cleanup, Display, Labelling, ModelSpec, Prompts, as_script, provenance
+from napari_fastsam import (
+    Cleanup,
+    Display,
+    Labelling,
+    ModelSpec,
+    Prompts,
+    TextSpec,
+    as_script,
+    provenance,
+)
+from test_matching import DARK, scene
 from test_replaying import IMAGE, do_all, spots
 
 
@@ -173,3 +183,39 @@ def test_any_session_is_a_script(tmp_path, actions):
         else:
             work.undo()
     np.testing.assert_array_equal(run_script(work, tmp_path, [image], blobs), work.labels)
+
+
+@pytest.fixture
+def scorer(monkeypatch):
+    """What knows words without a network, whatever is to be built."""
+    monkeypatch.setattr("napari_fastsam.looking.build_scorer", lambda _: GreyScorer())
+    return TextSpec(model="grey")
+
+
+def test_searches_by_words_and_examples_are_in_the_script(scorer, tmp_path):
+    image, model = scene(), BlobSegmenter(80)
+    work = Labelling.of(image, model, scorer=scorer)
+    work.take(Prompts(text="bright | dark, not grey", threshold=0.25), without=[1])
+    work.undo()
+    work.take(Prompts(text="bright", boxes=[(0, 0, 60, 40)], top_k=1))
+    work.take(Prompts(points=[(28, 10)], similar=True, threshold=0.99), cleanup=Cleanup(opening=1))
+    work.take(Prompts(text="dark", masks=[image[..., 0] == DARK]), without=[0])
+    script = as_script(provenance(work))
+    assert 'scorer="grey"' in script
+    assert 'work.take(fs.Prompts(boxes=[(0, 0, 60, 40)], text="bright", top_k=1))' in script
+    assert "similar=True, threshold=0.99" in script
+    assert "without=[0]" in script
+    np.testing.assert_array_equal(run_script(work, tmp_path, [image], model), work.labels)
+
+
+def test_searches_over_planes_and_with_another_clip_are_in_the_script(scorer, tmp_path):
+    stack, model = np.stack([scene(), np.roll(scene(), 3, 1)]), BlobSegmenter(80)
+    work = Labelling.of(stack, model, axes="ZYXC", scorer=scorer)
+    words = Prompts(text="dark | bright")
+    work.segment(prompts={0: words, 1: words}, link=True)
+    other = TextSpec(model="grey", mode="dense", background=("sky",))
+    work.see(stack, model, axes="ZYXC", scorer=other)
+    work.take(Prompts(text="grey"), plane=1)
+    script = as_script(provenance(work))
+    assert 'scorer=fs.TextSpec(model="grey", mode="dense", background=("sky",))' in script
+    np.testing.assert_array_equal(run_script(work, tmp_path, [stack], model), work.labels)

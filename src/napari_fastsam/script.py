@@ -13,7 +13,8 @@ from napari_fastsam.origins import record_of
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.records import display_from_json
 from napari_fastsam.runs import Runs
-from napari_fastsam.spelling import Code, call_code, cleanup_code, model_code, text
+from napari_fastsam.sources import scorer_of
+from napari_fastsam.spelling import Code, call_code, cleanup_code, model_code, scorer_code, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -155,6 +156,9 @@ class _Writer:
             said.append(f"display=fs.{call_code(display, Display())}")
         if self._looks_noted or not source.get("closer", True):
             said.append("closer=False")
+        scorer = scorer_of(source)
+        if scorer is not None:
+            said.append(f"scorer={scorer_code(scorer)}")
         return ", ".join(said)
 
     def _do(self, step: Mapping[str, Any]) -> None:
@@ -205,6 +209,7 @@ class _Writer:
             **self._where(step),
             labels=given,
             choices=step.get("choices"),
+            without=step.get("without"),
             **_how(step),
         )
 
@@ -295,7 +300,8 @@ class _Writer:
             for name in ("points", "boxes")
             if name in told
         ]
-        said += [f"{n}={text(told[n])}" for n in ("positive", "group") if n in told]
+        rest = ("positive", "group", "text", "similar", "threshold", "top_k")
+        said += [f"{n}={text(told[n])}" for n in rest if n in told]
         return f"fs.Prompts({', '.join(said)})"
 
 

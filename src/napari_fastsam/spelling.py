@@ -6,7 +6,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.segmenter import ModelSpec, TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +25,13 @@ def model_code(told: Mapping[str, Any] | None) -> str:
     if spec == ModelSpec(model=spec.model):
         return text(spec.model)
     return f"fs.{call_code(spec, ModelSpec())}"
+
+
+def scorer_code(spec: TextSpec) -> str:
+    """Return what compares objects with words: its name, or more if that was chosen."""
+    if spec == TextSpec(model=spec.model):
+        return text(spec.model)
+    return f"fs.{call_code(spec, TextSpec())}"
 
 
 def call_code(value: Any, default: Any) -> str:
