@@ -206,6 +206,16 @@ def test_searches_are_replayed_exactly(prompts, scorer, monkeypatch):
     assert (fs.replay(told, stack, model=Searched()) == work.labels).all()
 
 
+def test_numbers_that_others_used_meanwhile_are_left_out_again(scorer, monkeypatch):
+    monkeypatch.setattr("napari_fastsam.looking.build_scorer", lambda _: GreyScorer())
+    work = Labelling.of(scene(), Searched(), scorer=TextSpec(model="grey"))
+    work.reserve(4)
+    work.take(Prompts(text="dark"))
+    assert np.unique(work.labels).tolist() == [0, 5, 6]
+    again = fs.replay(fs.provenance(work), scene(), model=Searched())
+    assert (again == work.labels).all()
+
+
 def test_the_model_spec_says_nothing_of_words():
     assert not hasattr(ModelSpec(), "text")
     assert hash(TextSpec()) == hash(TextSpec(model="ViT-B-32"))

@@ -126,11 +126,14 @@ def _follow(work: Labelling, record: Mapping[str, Any], turn: Any) -> None:
                 for step in record["steps"]:
                     _follow(work, step, turn)
         case "take":
-            prompts = prompts_from_json(record["prompts"])
+            prompts, labels = prompts_from_json(record["prompts"]), record["labels"]
+            if prompts.searching:  # another model may find more objects, or fewer
+                work.skip(min((label for label in labels if label), default=1) - 1)
+                labels = None
             work.take(
                 prompts,
                 plane=plane,
-                labels=None if prompts.searching else record["labels"],
+                labels=labels,
                 choices=record.get("choices"),
                 without=record.get("without", ()),
                 existing=existing,
