@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from napari_fastsam.models.clip_runtime import ClipRuntime
     from napari_fastsam.segmenter import Shown
 
-MOST_BYTES = 64 << 20
-"""What CLIP may take for the tokens of one batch."""
 CLOSE, AROUND = 1.1, 1.6
 """How many times longer than an object is the square that shows it alone, or in context."""
 ALONE = 0.5
@@ -107,4 +105,5 @@ def _weighted(alone: NDArray[np.float32], context: NDArray[np.float32]) -> NDArr
 
 def _batch(runtime: ClipRuntime, tokens: int) -> int:
     """Return how many pictures of so many tokens CLIP may see at once."""
-    return max(MOST_BYTES // (tokens * runtime.width * _HIDDEN * 4), 1)
+    numbers = tokens * (runtime.width * _HIDDEN + tokens)
+    return max(runtime.batch_bytes // (numbers * 4), 1)

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SPREAD = 3.0
-"""A window is at least this many times longer than the objects that it is for."""
+SPREAD = (2.5, 5.0)
+"""A window is so many times longer than an object that it is for: at least, and at most."""
 REACH = 1.5
 """As many times longer than an object are its surroundings, which lie in the window too."""
 
-_STEPS = 2  # sizes of windows from one to twice that
+MOST = 64
+"""A window is for at most this many objects, so that memory is bounded."""
 
 
 class Window(NamedTuple):
@@ -51,7 +52,7 @@ def surroundings(
 
 
 def cover(
-    bboxes: NDArray[np.int32], shape: tuple[int, int], *, spread: float = SPREAD
+    bboxes: NDArray[np.int32], shape: tuple[int, int], *, spread: tuple[float, float] = SPREAD
 ) -> list[Window]:
     """Return windows in which all objects lie with their surroundings, each in one of them.
 
@@ -60,31 +61,43 @@ def cover(
     bboxes
         (N, 4) boxes of objects on a plane of `shape` (H, W).
     spread
-        How many times longer than an object its window is at least; at most that times the square
-        root of 2, but for very small objects and for those nearly as large as the plane.
+        How many times longer than an object its window is, at least and at most. Windows are at
+        least `LEAST_SIDE` times the latter and no longer than the plane.
 
     Notes
     -----
-    Objects of about the same size share windows: strips of the plane as high as a window, from the
-    topmost object that is left, are gone along from the left, as in shelf packing.
+    Windows have as few sizes as possible, as an interval of sizes suits each object. Those of one
+    size are laid along strips of the plane as high as a window, from the topmost object that is
+    left, and in a strip from the leftmost, as in shelf packing.
     """
     boxes = surroundings(bboxes, shape)
-    longest = (bboxes[:, 2:] - bboxes[:, :2]).max(1, initial=1)
-    wished = np.maximum(longest * spread, LEAST_SIDE * spread)
-    level = np.ceil(np.log2(wished) * _STEPS - 1e-9)
-    sides = np.minimum(np.ceil(2 ** (level / _STEPS)), max(shape)).astype(np.int64)
-    # Surroundings of what fills the plane are the plane, which is then the window.
+    longest = np.maximum((bboxes[:, 2:] - bboxes[:, :2]).max(1, initial=1), LEAST_SIDE)
+    least, most = (np.minimum(np.ceil(longest * times), max(shape)) for times in spread)
+    todo = np.argsort(most, kind="stable")
     found = []
-    for side in np.unique(sides):
-        rows = np.flatnonzero(sides == side)
-        for members in _groups(boxes[rows], int(side)):
-            low = boxes[rows[members], :2].min(0)
-            high = boxes[rows[members], 2:].max(0)
-            corner = (low + high - side) // 2
-            room = np.array(shape) - side
+    while len(todo):
+        side = int(most[todo[0]])
+        suits = least[todo] <= side
+        rows, todo = todo[suits], todo[~suits]
+        for inside in _parts(rows, boxes, side):
+            low, high = boxes[inside, :2].min(0), boxes[inside, 2:].max(0)
+            # As large as it need be: what is in it is then shown larger.
+            tight = int(max(*(high - low), least[inside].max()))
+            corner = (low + high - tight) // 2
+            room = np.array(shape) - tight
+            # Beyond a plane that is narrower than the window, there is as much on either side.
             corner = np.where(room < 0, room // 2, np.clip(corner, 0, np.maximum(room, 0)))
-            found.append(Window(np.array([*corner, side]), rows[members]))
+            found.append(Window(np.array([*corner, tight]), inside))
     return found
+
+
+def _parts(
+    rows: NDArray[np.intp], boxes: NDArray[np.int64], side: int
+) -> Iterator[NDArray[np.intp]]:
+    """Yield which objects lie in a window of `side` together, not too many at once."""
+    for members in _groups(boxes[rows], side):
+        for start in range(0, len(members), MOST):
+            yield rows[members[start : start + MOST]]
 
 
 def _groups(boxes: NDArray[np.int64], side: int) -> Iterator[NDArray[np.intp]]:

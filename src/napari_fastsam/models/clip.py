@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class OpenClip:
         if download and isinstance(self._found, Named):
             fetch(self._found.model)
         path_of(self._found)
-        self._lock = threading.RLock()
+        self._loading, self._known = threading.Lock(), threading.Lock()
         self._runtime: ClipRuntime | None = None
         self._phrases: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._scale = 100.0
@@ -154,20 +154,18 @@ class OpenClip:
             f"shape {tuple(image.shape)}",
             "pass the RGB image that they were found on, see napari_fastsam.to_rgb",
         )
-        with self._lock:
-            runtime = self._loaded()
-            vectors = np.zeros((len(candidates), runtime.dimensions), np.float32)
-            show = by_crops if self.spec.mode == "crops" else by_windows
-            batches, done = show(runtime, image, candidates), 0
-            while True:
-                if cancelled():
-                    return None
-                batch = next(batches, None)
-                if batch is None:
-                    return vectors
-                vectors[batch.rows] = batch.vectors
-                done += len(batch.rows)
-                looked(done, len(candidates))
+        runtime = self._loaded()
+        vectors = np.zeros((len(candidates), runtime.dimensions), np.float32)
+        show = by_crops if self.spec.mode == "crops" else by_windows
+        batches, done = show(runtime, image, candidates), 0
+        while not cancelled():
+            batch = next(batches, None)
+            if batch is None:
+                return vectors
+            vectors[batch.rows] = batch.vectors
+            done += len(batch.rows)
+            looked(done, len(candidates))
+        return None
 
     def score(self, embeddings: NDArray[np.float32], text: str) -> NDArray[np.float32]:
         """Return (N, W) probabilities in [0, 1] that each wanted phrase describes each object.
@@ -217,7 +215,7 @@ class OpenClip:
 
     def release(self) -> None:
         """Give the memory of the weights back; they are read again when they are needed."""
-        with self._lock:
+        with self._loading:
             self._runtime = None
 
     def _background(self) -> tuple[str, ...]:
@@ -235,18 +233,21 @@ class OpenClip:
 
     def _vectors(self, phrases: list[str]) -> dict[str, NDArray[np.float32]]:
         """Return what phrases mean, as vectors (D,) of length 1, and read those that are new."""
-        with self._lock:
-            new = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._phrases]
-            if new:
-                self._read(new)
+        with self._known:
+            found = {phrase: self._phrases.get(phrase) for phrase in phrases}
+        new = [phrase for phrase, vector in found.items() if vector is None]
+        read = {phrase: vector for phrase, vector in found.items() if vector is not None}
+        if new:
+            read |= self._read(new)
+        with self._known:
             for phrase in phrases:
+                self._phrases[phrase] = read[phrase]
                 self._phrases.move_to_end(phrase)
-            found = {phrase: self._phrases[phrase] for phrase in phrases}
             while len(self._phrases) > _PHRASES:
                 self._phrases.popitem(last=False)
-            return found
+        return read
 
-    def _read(self, phrases: list[str]) -> None:
+    def _read(self, phrases: list[str]) -> dict[str, NDArray[np.float32]]:
         """Let CLIP read phrases."""
         from napari_fastsam.models._open_clip import tokenizer
 
@@ -256,14 +257,15 @@ class OpenClip:
         vectors = runtime.texts([tokens for spoken in texts for tokens in spoken], edges)
         means = vectors.reshape(len(phrases), -1, vectors.shape[1]).mean(1)
         means /= np.linalg.norm(means, axis=1, keepdims=True)
-        self._phrases |= zip(phrases, means, strict=True)
+        return dict(zip(phrases, means, strict=True))
 
-    def _loaded(self) -> Any:
+    def _loaded(self) -> ClipRuntime:
         """Return the CLIP, which is read where it is needed first."""
-        if self._runtime is None:
-            from napari_fastsam.models._clip_weights import load_clip
-            from napari_fastsam.models.clip_runtime import ClipRuntime
+        with self._loading:
+            if self._runtime is None:
+                from napari_fastsam.models._clip_weights import load_clip
+                from napari_fastsam.models.clip_runtime import ClipRuntime
 
-            self._runtime = ClipRuntime(load_clip(self._found), self._device)
-            self._scale = self._runtime.scale
-        return self._runtime
+                self._runtime = ClipRuntime(load_clip(self._found), self._device)
+                self._scale = self._runtime.scale
+            return self._runtime

@@ -6,6 +6,7 @@ It takes pictures and tokens, and returns plain arrays; nothing that torch owns 
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from copy import deepcopy
 from typing import TYPE_CHECKING
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
     from napari_fastsam.models._clip_weights import Clip
 
+_CPU_BYTES, _DEVICE_BYTES = 32 << 20, 512 << 20
 MOST_SCALE = 100.0
 """CLIP's own training keeps the factor of its cosines below this."""
 
 
 class ClipRuntime:
-    """A CLIP on a device; one thread at a time may call it.
+    """A CLIP on a device; any number of threads may call it, and take turns.
 
     Parameters
     ----------
@@ -43,6 +45,7 @@ class ClipRuntime:
 
     def __init__(self, clip: Clip, device: torch.device) -> None:
         self._clip = clip
+        self._lock = threading.Lock()
         self._wanted = device
         self._half = True
         self._place(torch.device("cpu"))
@@ -79,6 +82,11 @@ class ClipRuntime:
         return self._clip.mean
 
     @property
+    def batch_bytes(self) -> int:
+        """What the tokens of one batch may take: on a CPU, what stays near its cores."""
+        return _CPU_BYTES if self._wanted.type == "cpu" else _DEVICE_BYTES
+
+    @property
     def half(self) -> bool:
         """Whether it runs in half precision."""
         return self._half and self._wanted.type in torch_runtime.HALF_DEVICES
@@ -106,22 +114,23 @@ class ClipRuntime:
 
     def _attempt(self, work: Callable[[], torch.Tensor]) -> NDArray[np.float32]:
         """Return what `work` computes; on the CPU, with a warning, if the device is full."""
-        try:
+        with self._lock:
+            try:
+                return self._run(work)
+            except RuntimeError as error:
+                if self._wanted.type == "cpu" or not torch_runtime.is_of_memory(error):
+                    raise
+                reason = str(error).partition("\n")[0]
+            # Outside the handler, the traceback no longer holds on to what the device computed.
+            warnings.warn(
+                f"Out of memory on {describe_device(self._wanted)}, going on with the CPU for text "
+                f"prompts, which is slower ({reason}). To avoid this, close other programs that "
+                "use the device.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            self._wanted = torch.device("cpu")
             return self._run(work)
-        except RuntimeError as error:
-            if self._wanted.type == "cpu" or not torch_runtime.is_of_memory(error):
-                raise
-            reason = str(error).partition("\n")[0]
-        # Outside the handler, the traceback no longer holds on to what the device computed.
-        warnings.warn(
-            f"Out of memory on {describe_device(self._wanted)}, going on with the CPU for text "
-            f"prompts, which is slower ({reason}). To avoid this, close other programs that use "
-            "the device.",
-            RuntimeWarning,
-            stacklevel=3,
-        )
-        self._wanted = torch.device("cpu")
-        return self._run(work)
 
     @torch.inference_mode()
     def _run(self, work: Callable[[], torch.Tensor]) -> NDArray[np.float32]:
