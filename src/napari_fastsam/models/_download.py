@@ -66,7 +66,7 @@ def download(
         try:
             _make_room(path, size)
             with whole(path, overwrite=True) as partial:
-                _get(url, partial, _Meter(size, progress))
+                _get(url, partial, _Meter(path.parent, size, progress))
                 _verify(partial, size, sha256)
             return
         except _Broken as error:
@@ -83,14 +83,17 @@ def download(
 class _Meter:
     """What pooch takes for a progress bar: counts, tells, and stops what never ends."""
 
-    def __init__(self, size: int | None, progress: Progress | None) -> None:
+    def __init__(self, folder: Path, size: int | None, progress: Progress | None) -> None:
         self.total = 0
+        self._folder = folder
         self._limit = size or MAX_FILE_BYTES
         self._progress = progress
         self._done = 0
 
     def update(self, count: int) -> None:
         """Count what came; pooch counts whole chunks, so the last one may be too much."""
+        if not self._done:
+            _require_free(self._folder, self.total)  # what was not known before
         self._done += count
         if self._done >= self._limit + _CHUNK_BYTES:
             raise _Broken(f"it sends more than {self._limit:,} bytes")
@@ -110,8 +113,13 @@ def _make_room(path: Path, size: int | None) -> None:
     for partial in path.parent.glob(f".{path.name}-*.part"):
         if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
             partial.unlink(missing_ok=True)
-    free = shutil.disk_usage(path.parent).free
-    if size is not None and free < size:
+    _require_free(path.parent, size or 0)
+
+
+def _require_free(folder: Path, size: int) -> None:
+    """Refuse what does not fit on the disk."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
         raise OSError(f"{size:,} bytes are needed, {free:,} are free")
 
 
