@@ -43,9 +43,8 @@ class Desk:
         )
         self.output = labels
         self.live = Live(self.scene, lambda: ("keep", Cleanup()), self.told.append)
-        clicked = SimpleNamespace(
-            undo=self.undo, redo=self.redo, finish=lambda: None, follow=lambda: None
-        )
+        keys = dict.fromkeys(("finish", "follow", "similar", "go_back"), lambda: None)
+        clicked = SimpleNamespace(undo=self.undo, redo=self.redo, **keys)
         self.prompting = Prompting(self.scene, self.live, clicked, failed=self.errors.append)
         self.look()
         self.points = points_layer(self.image, (60, 80))

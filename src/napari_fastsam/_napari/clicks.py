@@ -46,6 +46,14 @@ class Clicked(Protocol):
         """Follow an object through the stack."""
         ...
 
+    def similar(self) -> None:
+        """Find what looks like an object."""
+        ...
+
+    def go_back(self) -> None:
+        """Go to the one before of what was found."""
+        ...
+
     def undo(self) -> None:
         """Take back the last step."""
         ...
@@ -75,7 +83,9 @@ class ClickTool:
             layer,
             {
                 "N": target.finish,
+                "Shift-N": target.go_back,
                 "F": target.follow,
+                "L": target.similar,
                 "Control-Z": target.undo,
                 "Control-Shift-Z": target.redo,
             },

@@ -11,6 +11,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from napari_fastsam._napari import words
 from napari_fastsam._napari.claims import claim, release
 from napari_fastsam._napari.colours import ColoursPanel, shape_of
+from napari_fastsam._napari.find_page import FindPage
 from napari_fastsam._napari.layer_boxes import LayerBox, layers_of
 from napari_fastsam._napari.models import ModelBox
 from napari_fastsam._napari.pages import ClickPage, EverythingPage, StackPage
@@ -167,14 +168,17 @@ class Form(Container[Any]):
         self.min_area, self.max_area = everything.areas.min_area, everything.areas.max_area
         self.everything_preview, self.everything_count = everything.preview, everything.count
         self.everything_button = everything.everything_button
+        self.find = FindPage()
         self.stack = StackPage()
         self.linked, self.ranges = self.stack.linked, self.stack.ranges
         self.prompts_stack_button = self.stack.prompts_stack_button
         self.everything_stack_button = self.stack.everything_stack_button
+        self.words_stack_button = self.stack.words_stack_button
         self.tabs = Tabs(
             {
                 "click": ("Click", click.native, "Objects you point at."),
                 "everything": ("Everything", everything.native, "Every object of the plane."),
+                "find": ("Find", self.find.native, "Objects that words or examples describe."),
                 "stack": ("Stack", self.stack.native, "All planes of a stack."),
             }
         )
@@ -182,6 +186,8 @@ class Form(Container[Any]):
             self.click_button,
             self.segment_button,
             self.everything_button,
+            self.find.find_button,
+            self.find.similar_button,
         )
 
     def _make_foot(self) -> None:

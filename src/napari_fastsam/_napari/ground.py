@@ -15,12 +15,14 @@ from napari_fastsam.closer import next_window
 from napari_fastsam.models.registry import fetch
 from napari_fastsam.pipeline import CandidateCache, Request, run
 from napari_fastsam.prompts import Prompts
+from napari_fastsam.selection import looked_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from napari.layers import Image
 
+    from napari_fastsam._napari.scorers import Search
     from napari_fastsam._napari.source import Source
     from napari_fastsam._napari.worker import Ending
     from napari_fastsam.closer import Seen
@@ -58,6 +60,11 @@ class Sight:
         """What names the candidates: equal names mean equal candidates."""
         return self.key, self.model.spec
 
+    @property
+    def planes(self) -> tuple[Index, ...]:
+        """The positions of all planes."""
+        return tuple(self.source.axes.indices())
+
     def request(self, prompts: Mapping[Index, Prompts] | None, *, closer: bool = False) -> Request:
         """Return the request for what prompts ask on their planes, or for all planes (None)."""
         source = self.source
@@ -77,12 +84,14 @@ class Sight:
 class _Look:
     """A plane to look at, and the prompts for which it is looked at closer.
 
-    `job` is who looks and `name` what the sight is called, once that has begun.
+    `search` is what its objects are looked at for, if that is what is wanted. `job` is who looks
+    and `name` what the sight is called, once that has begun.
     """
 
     index: Index
     prompts: Prompts = field(default_factory=Prompts)
     closer: bool = False
+    search: Search | None = None
     job: Job | None = None
     name: tuple[Hashable, ...] = ()
 
@@ -112,6 +121,9 @@ class Looks:
     changed
         Called when a look at the plane in view, or a closer one, begins, ends or fails, or is no
         longer in view: with the job and the plane, or with the error.
+    searched
+        Called when the objects of the plane in view begin to be looked at, with the job, and when
+        that ends.
     """
 
     def __init__(
@@ -120,17 +132,19 @@ class Looks:
         *,
         came: Callable[[Index], None],
         changed: Callable[[Job | None, Index | None, Exception | None], None],
+        searched: Callable[[Job, Ending | None], None] = lambda job, ending: None,
     ) -> None:
         self.worker = Worker()
         self.cache = cache
         self.sight: Sight | None = None
         self.seconds: float | None = None
         self.paused = False
-        self._came, self._changed = came, changed
+        self._came, self._changed, self.searched = came, changed, searched
         self._index: Index | None = None
         self._ahead: tuple[Index, ...] = ()
         self._waiting: list[Index] = []
         self._closer: list[_Look] = []
+        self._search: _Look | None = None
         self._failed: set[tuple[Any, ...]] = set()
         self._now: _Look | None = None
         self._told: Job | None = None
@@ -143,8 +157,11 @@ class Looks:
         go on to wait for their planes as long as these are planes of the same image.
         """
         known: list[Index] = []
+        if sight is None or index != self._index:
+            self._drop_search()
         if sight is not None:
             if self._last is None or self._last.name != sight.name:
+                self._drop_search()
                 looks = [*self._waiting, *(look.index for look in self._closer)]
                 same = self._last is not None and self._last.same_planes(sight)
                 known = self._waiting = list(dict.fromkeys(looks)) if same else []
@@ -188,9 +205,35 @@ class Looks:
         self._go_on()
         return True
 
+    def search(self, search: Search | None) -> None:
+        """Have objects of the plane in view looked at, for the newest question; None: no more.
+
+        What is being looked at already goes on if it is of use for the new question as well.
+        """
+        before = self._search
+        if search is None or self._index is None:
+            self._drop_search()
+        else:
+            wanted = _Look(self._index, search=search)
+            if before is None or before is not self._now or not self._is_of_use(before, wanted):
+                self._drop_search()
+            self._search = wanted
+        self._go_on()
+
+    @property
+    def searching(self) -> bool:
+        """Whether objects are looked at, or wait for that."""
+        return self._search is not None
+
     def stop(self) -> None:
         """Look at nothing any more until it is said again what is in view."""
         self.aim(None, None)
+
+    def _drop_search(self) -> None:
+        """Look at objects no more."""
+        look, self._search = self._search, None
+        if look is not None and look is self._now:
+            self.worker.cancel()
 
     def _key(self) -> tuple[Any, ...]:
         assert self.sight is not None
@@ -208,6 +251,8 @@ class Looks:
             return _Look(self._index)
         if self._closer:
             return self._closer[0]
+        if self._search is not None:
+            return self._search
         self._waiting = [index for index in self._waiting if self._missing(index)]
         ahead = () if self.paused else self._ahead
         index = next((n for n in (*self._waiting, *ahead) if self._missing(n)), None)
@@ -217,14 +262,17 @@ class Looks:
         """Begin the most wanted look, unless it is the one that goes on, and tell what goes on."""
         wanted, sight, now = self._most_wanted(), self.sight, self._goes_on()
         if wanted is not None and sight is not None:
-            urgent = wanted.index == self._index and not wanted.closer
+            urgent = wanted.index == self._index and not wanted.closer and wanted.search is None
             same = now is not None and now.index == wanted.index and not now.closer
+            same = same and now is not None and now.search is None
             if now is None or (urgent and not same):  # else it may end first
                 self._begin(sight, wanted)
         self._tell()
 
     def _begin(self, sight: Sight, look: _Look) -> None:
         """Look at a plane, in place of what is looked at."""
+        if look.search is not None:
+            look.prompts = look.search.prompts
         job = Job(
             lambda cancelled: _work(sight, look, self.cache, job, cancelled),
             lambda seconds: self._took(seconds),
@@ -233,6 +281,8 @@ class Looks:
         look.job, look.name = job, sight.name
         self._now = look
         self.worker.submit(job)
+        if look.search is not None:
+            self.searched(job, None)
 
     def _goes_on(self) -> _Look | None:
         """Return the look that goes on, if it is one at what is in sight."""
@@ -245,6 +295,8 @@ class Looks:
         now = self._goes_on()
         if now is not None and now.index != self._index and not now.closer:
             now = None
+        if now is not None and now.search is not None:
+            now = None  # told otherwise
         job = None if now is None else now.job
         if job is not self._told:
             self._told = job
@@ -259,6 +311,9 @@ class Looks:
         """Tell what was looked at, and go on."""
         if self._now is look:
             self._now = None
+        if look.search is not None:
+            self._search_ended(sight, look, ending, error)
+            return
         if self.sight is None or sight.name != self.sight.name:
             self._go_on()
             return
@@ -278,6 +333,35 @@ class Looks:
         finally:
             self._go_on()
 
+    def _search_ended(
+        self, sight: Sight, look: _Look, ending: Ending, error: Exception | None
+    ) -> None:
+        """Tell that objects were looked at, and go on."""
+        if self._search is look and ending != "cancelled":
+            self._search = None
+        assert look.job is not None
+        try:
+            self.searched(look.job, ending)
+            if self.sight is not None and sight.name == self.sight.name:
+                if error is not None:
+                    self._told = None
+                    self._changed(None, look.index, error)
+                else:
+                    self._came(look.index)
+        finally:
+            self._go_on()
+
+    def _is_of_use(self, now: _Look, wanted: _Look) -> bool:
+        """Whether what is being looked at for a search is what another one needs too."""
+        candidates = self.candidates(wanted.index)
+        if now.index != wanted.index or candidates is None or not now.search or not wanted.search:
+            return False
+        if now.search.scorer is not wanted.search.scorer:
+            return False
+        searches = (now.search, wanted.search)
+        seen, needed = (looked_for(candidates, search.prompts) for search in searches)
+        return not bool((needed & ~seen).any())
+
 
 def _work(
     sight: Sight,
@@ -287,6 +371,9 @@ def _work(
     cancelled: Callable[[], bool],
 ) -> Iterator[float]:
     """Look at a plane, and yield how long the network took: in the worker thread."""
+    if look.search is not None:
+        yield from look.search.work(sight, look.index, cache, job, cancelled)
+        return
 
     def came(done: int, total: int) -> None:
         job.progress = (done, total)

@@ -9,12 +9,13 @@ from magicgui.widgets import ComboBox
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_fastsam._napari.words import megabytes
-from napari_fastsam.models.registry import MODELS
+from napari_fastsam.models.registry import MODELS, TEXT_MODELS
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 _OWN = "a file…"
+_NAMED = {**MODELS, **TEXT_MODELS}
 
 
 class ModelBox(ComboBox):
@@ -78,12 +79,13 @@ class ModelBox(ComboBox):
 
 def needs_download(name: str) -> bool:
     """Whether a model has a name, comes from the internet, and is not on this machine."""
-    return name in MODELS and MODELS[name].url is not None and not MODELS[name].path.is_file()
+    model = _NAMED.get(name)
+    return model is not None and model.url is not None and not model.path.is_file()
 
 
 def confirm_download(name: str, parent: QWidget | None = None) -> bool:
     """Ask whether a model may be downloaded, naming its size, licence, address and place."""
-    model = MODELS[name]
+    model = _NAMED[name]
     size = "size unknown" if model.size is None else megabytes(model.size)
     answer = QMessageBox.question(
         parent,

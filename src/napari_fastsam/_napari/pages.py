@@ -154,6 +154,11 @@ class StackPage:
             tooltip="Take every object that the sliders of the Everything tab leave, on each "
             "plane. Cancel keeps the planes that are done.",
         )
+        self.words_stack_button = PushButton(
+            text=words.stack_button("words"),
+            tooltip="Take every object that the words of the Find tab describe, on each plane. "
+            "Cancel keeps the planes that are done.",
+        )
         self.tracks_button = PushButton(
             text="Show tracks",
             tooltip="Show where labelled objects go through the stack, as a Tracks layer, with "
@@ -161,7 +166,13 @@ class StackPage:
         )
         self.reason = SmallPrint()
         self._content = form(
-            [self.ranges, self.linked, self.prompts_stack_button, self.everything_stack_button]
+            [
+                self.ranges,
+                self.linked,
+                self.prompts_stack_button,
+                self.everything_stack_button,
+                self.words_stack_button,
+            ]
         )
         self.native = stacked(
             [self._content, self.reason, self.tracks_button.native], margins=_MARGINS
@@ -194,6 +205,7 @@ class StackPage:
         for kind, button in (
             ("prompts", self.prompts_stack_button),
             ("everything", self.everything_stack_button),
+            ("words", self.words_stack_button),
         ):
             goes_on = stopped.fits and stopped.kind == kind
             button.text = words.resume(stopped) if goes_on else words.stack_button(kind, part)

@@ -43,6 +43,22 @@ class Hands(Protocol):
         """Leave a previewed object out, or have it back; False while nothing is previewed."""
         ...
 
+    def found_at(self, place: tuple[float, float]) -> tuple[Instances, str] | None:
+        """Return what a search has found at a place, and how well it answers."""
+        ...
+
+    def told(self, candidate: int) -> str:
+        """Say how well a candidate of the plane in view answers a search; nothing without one."""
+        ...
+
+    def find_similar(self, example: Instances | None) -> None:
+        """Find what looks like an object; ``None`` is the one taken last."""
+        ...
+
+    def step(self, steps: int) -> bool:
+        """Go to the next of what was found; False if nothing was."""
+        ...
+
     def say(self, text: str) -> None:
         """Say what happened."""
         ...
@@ -134,6 +150,10 @@ class Pointing:
         under, view = self._under, self._scene.view
         if under is None or view is None:
             return
+        found = self._hands.found_at(under.place) if under.meaning == "take" else None
+        if found is not None:
+            self._outline(*found)
+            return
         label = self.label_at(under.pixel)
         if under.meaning == "give back" or (label and under.meaning == "take"):
             self._show_label(label, under)
@@ -144,15 +164,21 @@ class Pointing:
             self._preview.outline(None)
             return
         turn = self._choice % len(ranked)
-        found = selection.candidates[[ranked[turn]]]
-        tidied = tidy(found, self._cleanup())
-        shown = tidied if len(tidied) else found
-        text = f"{turn + 1} of {len(ranked)}" if len(ranked) > 1 else ""
+        one = selection.candidates[[ranked[turn]]]
         going_on = self._live.goes_on(view.index) if under.meaning == "take" else None
-        if going_on is not None:
-            text = f"{text} · label {going_on} goes on".removeprefix(" · ")
+        parts = [
+            self._hands.told(int(ranked[turn])),
+            f"{turn + 1} of {len(ranked)}" if len(ranked) > 1 else "",
+            "" if going_on is None else f"label {going_on} goes on",
+        ]
+        self._outline(one, " · ".join(part for part in parts if part))
+
+    def _outline(self, one: Instances, text: str) -> None:
+        """Outline an object as cleanup would leave it."""
+        tidied = tidy(one, self._cleanup())
+        shown = tidied if len(tidied) else one
         self._preview.outline(
-            shown.mask(0), shown.bboxes[0].tolist(), score=float(found.scores[0]), text=text
+            shown.mask(0), shown.bboxes[0].tolist(), score=float(one.scores[0]), text=text
         )
 
     def click(self, position: Sequence[float], modifiers: Sequence[str]) -> None:
@@ -214,8 +240,18 @@ class Pointing:
             self._hands.say("No other candidate answers here.")
         self.show()
 
+    def similar(self) -> None:
+        """Find what looks like the object under the mouse, or like the one taken last."""
+        self._hands.find_similar(self._object())
+
+    def go_back(self) -> None:
+        """Go to the one before of what was found."""
+        self._hands.step(-1)
+
     def finish(self) -> None:
-        """Let the clicks that follow describe another object."""
+        """Go to the next of what was found, or let the clicks that follow describe another one."""
+        if self._hands.step(1):
+            return
         self._group = None
         self._hands.let_go()
 
@@ -262,6 +298,23 @@ class Pointing:
         against = self._live.ledger.against.get(view.index, np.empty((0, 2)))
         asked = Asked(view.index, (*rows, point))
         return select(candidates, joined([asked], against)[0])
+
+    def _object(self) -> Instances | None:
+        """Return the object under the mouse: one that was found, a label, or what a click takes."""
+        under, view = self._under, self._scene.view
+        if under is None or view is None:
+            return None
+        found = self._hands.found_at(under.place)
+        if found is not None:
+            return found[0]
+        label = self.label_at(under.pixel)
+        if label:
+            return self._scene.labelled(label)
+        selection = self._answers(Under(under.pixel, "take", under.place))
+        ranked = selection.ranked[0] if selection is not None and len(selection) else ()
+        if selection is None or not len(ranked):
+            return None
+        return selection.candidates[[ranked[self._choice % len(ranked)]]]
 
     def _adds_to_last(self, meaning: Meaning) -> bool:
         """Whether a click speaks of the object that was clicked last."""

@@ -42,6 +42,8 @@ class Prompting:
         What clicks on the Points layer go to.
     failed
         Called with what is wrong with the layers.
+    narrowing
+        Whether shapes say where something is looked for: those drawn then ask for no object.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class Prompting:
         clicked: Clicked,
         *,
         failed: Callable[[Exception], None],
+        narrowing: Callable[[], bool] = lambda: False,
     ) -> None:
         self.points: Points | None = None
         self.shapes: Shapes | None = None
         self.tool: ClickTool | None = None
         self._scene, self._live, self._clicked, self._failed = scene, live, clicked, failed
+        self._narrowing = narrowing
         self._muted = False
         self._undrawn: list[PointRow] = []
         self._soon = QTimer()
@@ -229,14 +233,17 @@ class Prompting:
         layer.events.data.connect(self._edited)
         self._release.append(partial(layer.events.data.disconnect, self._edited))
 
-    def _moved(self, _: Any = None) -> None:
-        self.changed()
+    def _moved(self, event: Any) -> None:
+        if event.source is self.shapes and self._narrowing():
+            self.adopt(points=True, shapes=True)
+        else:
+            self.changed()
 
     def _edited(self, event: Any) -> None:
         """Ask again once an edit is done; napari announces each beforehand."""
         action = str(getattr(event.action, "value", event.action)).lower()
         if action in _DONE:
-            self.changed()
+            self._moved(event)
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:

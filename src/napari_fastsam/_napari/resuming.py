@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_fastsam._napari.runs import Run
 
-Kind = Literal["prompts", "everything"]
+Kind = Literal["prompts", "everything", "words"]
 
 
 @dataclass(frozen=True, slots=True)

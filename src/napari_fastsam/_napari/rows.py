@@ -143,6 +143,18 @@ def side_by_side(parts: Sequence[Part]) -> QWidget:
     return widget
 
 
+def between(left: PushButton, text: QWidget, right: PushButton) -> QWidget:
+    """Return a text with a button at each end."""
+    widget = QWidget()
+    row = QHBoxLayout(widget)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(4)
+    row.addWidget(left.native)
+    row.addWidget(text, 1)
+    row.addWidget(right.native)
+    return widget
+
+
 def plus(tooltip: str) -> PushButton:
     """Return a small button that makes a new layer."""
     button = PushButton(text="+", tooltip=tooltip)

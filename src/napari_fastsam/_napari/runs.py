@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._napari import lineages, words
+from napari_fastsam._napari.finds import Told
+from napari_fastsam._napari.scorers import download_text_model
 from napari_fastsam._napari.words import Tally
 from napari_fastsam._napari.worker import Job, KeptModel, Worker
 from napari_fastsam.cleanup import Cleanup, clean
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from napari.layers import Layer
     from numpy.typing import NDArray
 
-    from napari_fastsam._napari.lineages import Table
+    from napari_fastsam._napari.features import Table
     from napari_fastsam._napari.live import Questions
     from napari_fastsam._napari.resuming import Asking
+    from napari_fastsam._napari.scorers import KeptScorer
     from napari_fastsam._napari.sifting import Sieve
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from napari_fastsam.placing import Existing
     from napari_fastsam.planes import PlaneAxes
     from napari_fastsam.plans import Planned
+    from napari_fastsam.requests import PlaneResult
 
 
 _PATIENCE = 0.05  # seconds between looks at whether a run that waits was cancelled
@@ -102,6 +106,10 @@ class Run:
         The labels that were written, where objects go on from plane to plane.
     linked
         What the linker tells of the objects on the planes that are written, if they are linked.
+    scorer, download
+        What compares objects with words, and the name of its model, if that is to be fetched first.
+    told
+        How well the labels that were written answer a search.
     """
 
     asked: Request | Everything
@@ -126,6 +134,9 @@ class Run:
     waiting: dict[Index, Found] = field(default_factory=dict)
     given: set[int] = field(default_factory=set)
     linked: Mapping[str, NDArray[np.int64]] | None = None
+    scorer: KeptScorer | None = None
+    download: str = ""
+    told: dict[int, Told] = field(default_factory=dict)
 
     def write_to(self, work: Work | None) -> None:
         """Write to these labels, on planes along the axes of the run; in the main thread."""
@@ -137,6 +148,13 @@ class Run:
     def is_replaced(self) -> bool:
         """Whether the labels have got other data than those that the run writes to."""
         return self.work is not None and self.work.labelling is not self.labelling
+
+    def tell(self, told: Mapping[int, Told], numbers: Mapping[int, int]) -> None:
+        """Take note of how well labels answer a search; of several planes, the best counts."""
+        for own, number in numbers.items():
+            if own in told:
+                before = self.told.get(number, told[own])
+                self.told[number] = max(before, told[own], key=lambda one: one.likeness)
 
     @property
     def planes(self) -> int:
@@ -164,7 +182,7 @@ class Found:
 
     `unanswered` counts prompts, `seconds` is how long the network took, and `windows` are where the
     plane was looked at closer. `numbers` are the labels that prompts got, 0 for none. `linked` is
-    what the linker tells of the objects so far.
+    what the linker tells of the objects so far. `told` is how well each label answers a search.
     """
 
     index: Index
@@ -175,6 +193,7 @@ class Found:
     windows: tuple[Window, ...] = ()
     numbers: tuple[int, ...] = ()
     linked: Mapping[str, NDArray[np.int64]] | None = None
+    told: Mapping[int, Told] = field(default_factory=dict)
 
 
 class Runs:
@@ -244,6 +263,7 @@ class Runs:
                         run.numbers.pop(label, None)
                 planned = _plan(run, run.work, found)
             yield from self._write(run, run.work, planned)
+            run.tell(found.told, planned.numbers)
         run.waiting.pop(found.index, None)
         run.linked = found.linked
         run.tally.planes += 1
@@ -302,6 +322,8 @@ def _work(
 ) -> Iterator[Found]:
     """Yield the planes of a run, planned where there are labels: in the worker thread."""
     what, total = asked.asked, asked.planes
+    if asked.download:
+        download_text_model(asked.download, job, cancelled)
     job.doing, job.progress = "Segmenting", (job.before, total if total > 1 else 0)
     if isinstance(what, Everything):
         labels = clean(what.objects.to_labels(), asked.cleanup)
@@ -310,20 +332,35 @@ def _work(
     for found in list(asked.waiting.values()):  # of a run that was stopped
         yield from _planned(asked, found, cancelled)
     rest = replace(what, indices=tuple(what.planes()[asked.looked :]))
-    for result in run(rest, asked.model, cache=cache, cancelled=cancelled, course=asked.course):
+    results = run(
+        rest,
+        asked.model,
+        scorer=asked.scorer,
+        cache=cache,
+        cancelled=cancelled,
+        course=asked.course,
+    )
+    for result in results:
         found = Found(
             result.index,
             result.labels,
-            unanswered=0 if result.selection is None else len(result.selection.unanswered),
+            unanswered=_unanswered(result),
             seconds=asked.model.take_seconds(),
             windows=result.windows,
             numbers=result.numbers,
             linked=asked.course.linker.lineage() if what.link else None,
+            told={n: Told(result.scores[n], *found) for n, found in result.found.items()},
         )
         asked.waiting[found.index] = found
         asked.looked += 1
         yield from _planned(asked, found, cancelled)
         job.progress = (asked.looked, total if total > 1 else 0)
+
+
+def _unanswered(result: PlaneResult) -> int:
+    """Return how many prompts have no object; a search may well find none."""
+    selection = result.selection
+    return 0 if selection is None or selection.likeness is not None else len(selection.unanswered)
 
 
 def _planned(run: Run, found: Found, cancelled: Callable[[], bool]) -> Iterator[Found]:

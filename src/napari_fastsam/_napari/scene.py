@@ -9,11 +9,13 @@ from napari_fastsam._checks import fail_if
 from napari_fastsam._napari.claims import claim, release
 from napari_fastsam._napari.ground import Looks, Sight
 from napari_fastsam._napari.labels import check_labels, labels_like
+from napari_fastsam._napari.scorers import KeptScorer
 from napari_fastsam._napari.work import Work
 from napari_fastsam._napari.worker import KeptModel
 from napari_fastsam.closer import Seen
 from napari_fastsam.instances import Instances
 from napari_fastsam.pipeline import CandidateCache
+from napari_fastsam.segmenter import TextSpec
 from napari_fastsam.sources import source_record
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from napari_fastsam.labelling import Labelling
     from napari_fastsam.pipeline import Index
     from napari_fastsam.prompts import Prompts
-    from napari_fastsam.segmenter import ModelSpec, Segmenter
+    from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
 
 
 class Scene:
@@ -44,6 +46,8 @@ class Scene:
         Called with each plane that was looked at.
     looking
         Called when a look begins, ends or fails; see `Looks`.
+    scorer
+        What compares objects with words, in place of what can be chosen.
     made
         Called with a new Labels layer.
     stepped
@@ -59,6 +63,7 @@ class Scene:
         *,
         came: Callable[[Index], None],
         looking: Callable[[Job | None, Index | None, Exception | None], None],
+        scorer: TextScorer | None = None,
         made: Callable[[Labels], None],
         stepped: Callable[[], None],
         undo: Callable[[], None],
@@ -71,6 +76,8 @@ class Scene:
         self._viewer = viewer
         self._given = None if model is None else KeptModel(model)
         self._kept: KeptModel | None = None
+        self.scorer = KeptScorer(TextSpec() if scorer is None else scorer)
+        self.is_scorer_given = scorer is not None
         self._versions: WeakKeyDictionary[Layer, object] = WeakKeyDictionary()
         self._works: WeakKeyDictionary[Labels, Work] = WeakKeyDictionary()
         self._made, self._stepped, self._undo, self._redo = made, stepped, undo, redo
@@ -124,6 +131,11 @@ class Scene:
         if self._kept is None or self._kept.spec != spec:
             self._kept = KeptModel(spec)
         return self._kept
+
+    def compare_with(self, spec: TextSpec) -> None:
+        """Compare objects with words in this way from now on."""
+        if not self.is_scorer_given and spec != self.scorer.spec:
+            self.scorer = KeptScorer(spec)
 
     def key(self, source: Source) -> tuple[Hashable, ...]:
         """Return what names an image's candidates in the cache: new data is another image."""
@@ -217,10 +229,11 @@ class Scene:
             self._works[labels] = work
         work.lie(source.axes)
         work.about_to_number()
-        sight = self.looks.sight
-        if sight is not None and work.told_of is not sight:
-            work.source(source_record(source, sight.model.spec, closer=sight.closer))
-            work.told_of = sight
+        sight, words = self.looks.sight, self.scorer.spec
+        if sight is not None and work.told_of != (sight, words):
+            scorer = None if words == TextSpec() else words
+            work.source(source_record(source, sight.model.spec, closer=sight.closer, scorer=scorer))
+            work.told_of = (sight, words)
         return work
 
     def written(self) -> Work | None:
@@ -229,6 +242,17 @@ class Scene:
             return self.work_on(make=False)
         except (ValueError, TypeError):  # shown when they are chosen, and by each click
             return None
+
+    def labelled(self, label: int) -> Instances | None:
+        """Return the object of a label on the plane in view, None if it is not there."""
+        work, view = self.written(), self.view
+        if work is None or view is None:
+            return None
+        taken = work.labelling.object_on(label, view.index)
+        if taken is not None:
+            return taken.mask
+        there = work.canvas.read(view.index) == label
+        return Instances.from_masks(there.shape, [there]) if there.any() else None
 
     def drop(self, layer: Layer) -> None:
         """Let go of a layer that leaves the viewer."""

@@ -15,7 +15,7 @@ from napari_fastsam._napari.form import Form
 from napari_fastsam._napari.models import confirm_download, needs_download
 from napari_fastsam._napari.preview import Preview
 from napari_fastsam._napari.scene import Scene
-from napari_fastsam._napari.sifting import Sieve, Sifting
+from napari_fastsam._napari.sifting import Picking, Sieve, Sifting
 from napari_fastsam._napari.source import source_in_view
 from napari_fastsam._napari.tidying import Tidying
 from napari_fastsam._napari.watching import Watching
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
     from napari_fastsam.plans import Planned
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.segmenter import Segmenter, TextScorer
 
 EXPECTED_ERRORS = (ValueError, TypeError, OSError)
 """Errors that say what to do; any other is shown with its traceback."""
@@ -45,7 +45,12 @@ EXPECTED_ERRORS = (ValueError, TypeError, OSError)
 class Seeing(Form):
     """The dock widget as far as it sees: it takes nothing yet."""
 
-    def __init__(self, viewer: napari.viewer.Viewer, model: Segmenter | None) -> None:
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        model: Segmenter | None,
+        scorer: TextScorer | None = None,
+    ) -> None:
         super().__init__(viewer)
         self.preview = Preview(viewer)
         self.scene = Scene(
@@ -53,6 +58,7 @@ class Seeing(Form):
             model,
             came=self._came,
             looking=self._looking,
+            scorer=scorer,
             made=self._made_labels,
             stepped=self._stepped,
             undo=self.undo,
@@ -226,13 +232,15 @@ class Seeing(Form):
         """Show what *everything* would take, or what cleanup would leave, if that is wanted."""
         work, view, wanted = self.scene.written(), self.scene.view, self._wanted()
         cleanup = wanted[1]
-        if wanted[0] == "everything":
-            if self.sifting.left is not None:
-                kept = self.sifting.kept
-                self.preview.objects(kept.to_labels())
-                if cleanup:
-                    now = (self.sifting.left, self.sifting.without)
-                    self.tidying.tidy(kept, cleanup, partial(self._show_kept, wanted, now))
+        if isinstance(wanted[0], Picking):
+            now = (wanted[0].left, wanted[0].without)
+            if now[0] is None:
+                return
+            kept = wanted[0].kept
+            self.preview.objects(kept.to_labels())
+            if cleanup:
+                self.tidying.tidy(kept, cleanup, partial(self._show_kept, wanted, now))
+            if wanted[0] is self.sifting:
                 found = len(self.scene.in_view or ())
                 self.everything_count.setText(words.everything_count(len(kept), found))
         elif cleanup and work and view:
@@ -240,24 +248,29 @@ class Seeing(Form):
         else:
             self.preview.objects(None)
 
-    def _wanted(self) -> tuple[str, Cleanup | None]:
-        """Return what is to be shown beforehand, of which tab, and the steps of cleanup in it."""
+    def _wanted(self) -> tuple[Picking | None, Cleanup | None]:
+        """Return what is to be shown beforehand, None for labels, and the cleanup of it."""
         cleanup = self.cleanup.cleanup if self.cleanup.preview.value else None
+        return self._picked_beforehand(), cleanup or None
+
+    def _picked_beforehand(self) -> Picking | None:
+        """Return what would be taken, if the tab that is open shows that."""
         all_of_it = self.current_tab == "everything" and self.everything_preview.value
-        return "everything" if all_of_it else "labels", cleanup or None
+        return self.sifting if all_of_it else None
 
     def _show_kept(
         self,
-        wanted: tuple[str, Cleanup | None],
+        wanted: tuple[Picking | None, Cleanup | None],
         then: tuple[Instances | None, frozenset[int]],
         labels: NDArray[Any],
     ) -> None:
-        """Show what *everything* would take, as cleanup would leave it, if that is still so."""
-        same = self.sifting.left is then[0] and self.sifting.without == then[1]
+        """Show what would be taken, as cleanup would leave it, if that is still so."""
+        picked = wanted[0]
+        same = picked is not None and (picked.left, picked.without) == then
         if same and wanted == self._wanted():
             self.preview.objects(labels)
 
-    def _show_tidied(self, wanted: tuple[str, Cleanup | None], planned: Planned) -> None:
+    def _show_tidied(self, wanted: tuple[Picking | None, Cleanup | None], planned: Planned) -> None:
         """Show what cleanup takes off the labels of a plane, and what it adds, if still wanted."""
         view = self.scene.view
         if view is not None and planned.edit.index == view.index and wanted == self._wanted():

@@ -10,6 +10,8 @@ import numpy as np
 from napari_fastsam.selection import everything
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index
 
@@ -23,44 +25,24 @@ class Sieve:
     max_area: int | None = None
 
 
-class Sifting:
-    """The objects of the plane in view that *everything* would take.
-
-    Those clicked away stay away while the sliders move, until another plane is in view.
-    """
+class Picking:
+    """Objects of the plane in view that may be taken, some of which were clicked away."""
 
     def __init__(self) -> None:
         self.left: Instances | None = None
-        self.without: frozenset[int] = frozenset()
-        self._dropped: list[tuple[float, float]] = []
-        self._plane: tuple[object, Index] | None = None
-        self._asked: tuple[Instances, Sieve] | None = None  # what is left of which
+        self.plane: tuple[Hashable, Index] | None = None
+        self.without: frozenset[int] = frozenset()  # numbers of `left`
+        self._places: list[tuple[float, float]] = []
 
-    def sift(self, candidates: Instances, sieve: Sieve, key: object, index: Index) -> Instances:
-        """Return what is left, numbered as `without` counts.
+    def turn_to(self, key: Hashable, index: Index) -> None:
+        """See a plane, by what names its image and where it is; another one forgets all clicks."""
+        if (key, index) != self.plane:
+            self.plane, self._places = (key, index), []
 
-        Parameters
-        ----------
-        candidates
-            Those of the plane in view.
-        sieve
-            The sliders.
-        key, index
-            What names the image, and the plane.
-        """
-        if self._plane is None or self._plane[1] != index or self._plane[0] != key:
-            self._plane, self._dropped = (key, index), []
-        asked = self._asked
-        if self.left is None or asked is None or asked[0] is not candidates or asked[1] != sieve:
-            self._asked = (candidates, sieve)
-            self.left = everything(
-                candidates,
-                confidence=sieve.confidence,
-                min_area=sieve.min_area,
-                max_area=sieve.max_area,
-            )
+    def show(self, left: Instances) -> None:
+        """Offer these objects; what was clicked away stays away."""
+        self.left = left
         self.without = self._clicked_away()
-        return self.left
 
     @property
     def kept(self) -> Instances:
@@ -72,26 +54,71 @@ class Sifting:
 
     def forget(self) -> None:
         """Show nothing any more."""
-        self.left, self.without, self._asked = None, frozenset(), None
+        self.left, self.without = None, frozenset()
+
+    def pick_all(self) -> None:
+        """Have back what was clicked away."""
+        self._places, self.without = [], frozenset()
 
     def toggle(self, place: tuple[float, float]) -> bool:
         """Drop the object at a place (row, column), or keep it again; False if there is none."""
-        number = None if self.left is None else self._at(place)
+        number = None if self.left is None else self.number_at(place)
         if number is None:
             return False
         if number in self.without:
-            self._dropped = [at for at in self._dropped if self._at(at) != number]
+            self._places = [at for at in self._places if self.number_at(at) != number]
         else:
-            self._dropped.append(place)
+            self._places.append(place)
         self.without = self._clicked_away()
         return True
 
     def _clicked_away(self) -> frozenset[int]:
         """Return the numbers of the objects that were clicked away."""
-        return frozenset(n for at in self._dropped if (n := self._at(at)) is not None)
+        return frozenset(n for at in self._places if (n := self.number_at(at)) is not None)
 
-    def _at(self, place: tuple[float, float]) -> int | None:
+    def number_at(self, place: tuple[float, float]) -> int | None:
         """Return the number of the smallest object at a place, which is the one on top."""
         assert self.left is not None
         held = np.flatnonzero(self.left.contains([place])[0])
         return int(held[np.argmin(self.left.areas[held])]) if len(held) else None
+
+
+class Sifting(Picking):
+    """The objects of the plane in view that *everything* would take.
+
+    Those clicked away stay away while the sliders move, until another plane is in view.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: tuple[Instances, Sieve] | None = None  # what is left of which
+
+    def sift(self, candidates: Instances, sieve: Sieve, key: Hashable, index: Index) -> Instances:
+        """Return what is left, numbered as `without` counts.
+
+        Parameters
+        ----------
+        candidates
+            Those of the plane in view.
+        sieve
+            The sliders.
+        key, index
+            What names the image, and the plane.
+        """
+        self.turn_to(key, index)
+        asked, left = self._asked, self.left
+        if left is None or asked is None or asked[0] is not candidates or asked[1] != sieve:
+            self._asked = (candidates, sieve)
+            left = everything(
+                candidates,
+                confidence=sieve.confidence,
+                min_area=sieve.min_area,
+                max_area=sieve.max_area,
+            )
+        self.show(left)
+        return left
+
+    def forget(self) -> None:
+        """Show nothing any more."""
+        super().forget()
+        self._asked = None

@@ -101,8 +101,10 @@ class StatusPanel(QWidget):
         self._job = job
         self._run_timer()
 
-    def rest(self) -> None:
-        """Show that nothing runs."""
+    def rest(self, job: Job | None = None) -> None:
+        """Show that nothing runs; or that a job does not, unless another is watched."""
+        if job is not None and job is not self._job:
+            return
         self._job = None
         self.running.hide()
         self._run_timer()
@@ -121,7 +123,7 @@ class StatusPanel(QWidget):
             _show_progress(self.bar, self._job)
             self.running.show()
             job = self._job
-            self.say(working(job.doing, *job.progress, job.seconds, job.before))
+            self.say(working(job.doing, *job.progress, job.seconds, job.before, job.unit))
 
 
 class _Orphaned(QObject):

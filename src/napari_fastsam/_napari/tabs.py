@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QTabBar, QVBoxLayout, QWidget
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TabName = Literal["click", "everything", "stack"]
+TabName = Literal["click", "everything", "find", "stack"]
 
 
 class Tabs(QWidget):

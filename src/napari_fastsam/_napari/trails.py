@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam._napari.canvas import LayerCanvas
-    from napari_fastsam._napari.lineages import Table
+    from napari_fastsam._napari.features import Table
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending, Worker
     from napari_fastsam.pipeline import Index

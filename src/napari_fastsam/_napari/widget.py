@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_fastsam.history import Step
     from napari_fastsam.pipeline import Index
     from napari_fastsam.plans import Planned
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.segmenter import Segmenter, TextScorer
 
 
 class FastSamWidget(Wired):
@@ -46,18 +46,31 @@ class FastSamWidget(Wired):
         The viewer whose layers are offered.
     model
         A segmenter to use in place of the models that can be chosen.
+    scorer
+        What compares objects with words, in place of the text models that can be chosen.
     """
 
-    def __init__(self, viewer: napari.viewer.Viewer, model: Segmenter | None = None) -> None:
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        model: Segmenter | None = None,
+        scorer: TextScorer | None = None,
+    ) -> None:
         # Plugins are handed a proxy, whose layers are not the layers and which takes its time.
-        super().__init__(getattr(viewer, "__wrapped__", viewer), model)
+        super().__init__(getattr(viewer, "__wrapped__", viewer), model, scorer)
         self._journey: Iterator[None] = iter(())
         for button, action in (
             (self.click_button, self._click_pressed),
             (self.segment_button, self.segment_plane),
             (self.everything_button, self.everything),
+            (self.find.find_button, self.find.words.ask),
+            (self.find.similar_button, self.find_similar),
+            (self.find.back, lambda: self.step(-1)),
+            (self.find.forth, lambda: self.step(1)),
+            (self.find.take_button, self.finding.take),
             (self.prompts_stack_button, self.segment_stack),
             (self.everything_stack_button, self.everything_stack),
+            (self.words_stack_button, self.words_stack),
             (self.cleanup.apply_button, self.tidy),
             (self.add_points, self.new_points),
             (self.add_shapes, self.new_shapes),
@@ -157,6 +170,30 @@ class FastSamWidget(Wired):
             asking=self._what_is_asked("everything"),
         )
 
+    def words_stack(self) -> None:
+        """Take every object of all planes that the words of the Find tab describe."""
+        sight, asking = self.scene.looks.sight, self._what_is_asked("words")
+        if sight is None:
+            self.look_again()  # says what is missing
+            return
+        try:
+            prompts = self._asked_in_words(sight)
+        except ValueError as error:
+            self.status.say(str(error))
+            return
+        if not prompts:
+            self.status.say(words.NO_REGIONS)
+            return
+        download = self._text_download()
+        if download is None:
+            return  # why was said
+        self.find.words.remember(self.find.words.text.strip())
+        self.finding.cancel()
+        request = replace(
+            sight.request(prompts), cleanup=self.cleanup.cleanup, link=self.linked.value
+        )
+        self._start(request, asking=asking, download=download)
+
     def follow_last(self) -> None:
         """Follow the object taken last through the stack."""
         self.follow_object()
@@ -192,6 +229,7 @@ class FastSamWidget(Wired):
 
     def cancel(self) -> None:
         """Stop, and drop the plane that is being worked on; what is written stays."""
+        self.finding.cancel()
         self.runs.worker.cancel()
 
     def undo(self) -> None:

@@ -9,9 +9,13 @@ from napari.layers import Image, Points
 from qtpy.QtCore import QEvent, QObject, QTimer
 
 from napari_fastsam._napari import words
+from napari_fastsam._napari.asked import Asked, joined
 from napari_fastsam._napari.claims import claim
+from napari_fastsam._napari.finding import Finding, Surroundings
 from napari_fastsam._napari.following import Following, stretches
+from napari_fastsam._napari.framing import bring_into_view
 from napari_fastsam._napari.live import Answered, Live
+from napari_fastsam._napari.models import confirm_download, needs_download
 from napari_fastsam._napari.pointing import Pointing
 from napari_fastsam._napari.prompting import AFTER_PAINT, Prompting
 from napari_fastsam._napari.resuming import Asking, Halted, Kind
@@ -21,28 +25,38 @@ from napari_fastsam._napari.tab_key import TabKey
 from napari_fastsam._napari.trails import Trails
 from napari_fastsam._napari.watching import CALM
 from napari_fastsam._napari.worker import Worker
+from napari_fastsam.prompts import Prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import napari.viewer
     from napari.layers import Labels
+    from numpy.typing import NDArray
 
     from napari_fastsam._napari.asked import PointRow
+    from napari_fastsam._napari.ground import Sight
     from napari_fastsam._napari.live import Questions
+    from napari_fastsam._napari.sifting import Picking
     from napari_fastsam._napari.work import Work
     from napari_fastsam._napari.worker import Ending, Job
     from napari_fastsam.cleanup import Cleanup
+    from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import Index, Request
     from napari_fastsam.placing import Existing
-    from napari_fastsam.segmenter import Segmenter
+    from napari_fastsam.segmenter import Segmenter, TextScorer
 
 
 class Wired(Seeing):
     """The dock widget without its actions."""
 
-    def __init__(self, viewer: napari.viewer.Viewer, model: Segmenter | None) -> None:
-        super().__init__(viewer, model)
+    def __init__(
+        self,
+        viewer: napari.viewer.Viewer,
+        model: Segmenter | None,
+        scorer: TextScorer | None = None,
+    ) -> None:
+        super().__init__(viewer, model, scorer)
         self.live = Live(
             self.scene,
             self._how_to_take,
@@ -57,7 +71,9 @@ class Wired(Seeing):
             grouping=lambda: self.grouping.value,
             cleanup=lambda: self.cleanup.cleanup,
         )
-        self.prompting = Prompting(self.scene, self.live, self.pointing, failed=self._show)
+        self.prompting = Prompting(
+            self.scene, self.live, self.pointing, failed=self._show, narrowing=self._narrows
+        )
         self.runs = Runs(
             self.scene.looks.cache, gone=self._is_gone, found=self._found, ended=self._ended
         )
@@ -70,9 +86,12 @@ class Wired(Seeing):
             changed=self._stepped,
             ended=self._followed,
         )
+        self.finding = Finding(self.scene, self.find, self._surroundings())
         self.trails = Trails(viewer, self.runs.worker, begun=self._watch, ended=self._tracks_shown)
         self._last_label = 0
         self.click.followed.linkActivated.connect(lambda plane: self.go_to(int(plane)))
+        self.find.words.asked.connect(self.finding.ask)
+        self.find.examples.linkActivated.connect(lambda _: self.finding.drop_examples())
         self.travels = Worker()  # undoes and redoes long steps, bit by bit
         self._soon = QTimer()
         self._soon.setSingleShot(True)
@@ -99,6 +118,22 @@ class Wired(Seeing):
         parts = (self.scene.looks, self.runs, self.tidying, self.applying)
         waits = self.travels.busy or self.scene.counting
         return waits or any(part.worker.busy for part in parts)
+
+    def _surroundings(self) -> Surroundings:
+        """Return what a search needs of the dock."""
+        return Surroundings(
+            region=self._region,
+            settings=self._how_to_take,
+            work=lambda: self._work(make=True),
+            download=self._text_download,
+            free=lambda: not self.runs.worker.busy,
+            say=self.status.say,
+            watch=self.status.watch,
+            rest=self.status.rest,
+            show=self._show_sifted,
+            stepped=self._stepped,
+            frame=self._frame,
+        )
 
     def take_clicks(self) -> None:
         """Take clicks on the image."""
@@ -134,6 +169,7 @@ class Wired(Seeing):
             self.pointing.leave()
         if other:
             self.prompting.adopt()
+        self.finding.refresh()
 
     def _came(self, index: Index) -> None:
         """Go on with what waited for a plane."""
@@ -144,6 +180,7 @@ class Wired(Seeing):
         self.memory.setText(words.memory(self.scene.looks.cache.nbytes))
         if self.scene.view is not None and index == self.scene.view.index:
             self._show_known()
+            self.finding.refresh()
             self.pointing.show()
             then, self._when_seen = self._when_seen, None
             if then is not None:
@@ -193,7 +230,9 @@ class Wired(Seeing):
         self._show_halted()
         self._show_followed()
         self.show_soon()
-        if self.cleanup.preview.value:
+        if self.current_tab == "find":
+            self.finding.refresh()
+        elif self.cleanup.preview.value:
             self._show_sifted()
 
     def _show_work(self, work: Work | None) -> None:
@@ -229,11 +268,101 @@ class Wired(Seeing):
 
     def toggle(self, place: tuple[float, float]) -> bool:
         """Leave a previewed object out, or have it back; False while nothing is previewed."""
+        if self.current_tab == "find":
+            return self.finding.toggle(place)
         if self.current_tab != "everything" or not self.everything_preview.value:
             return False
         if self.sifting.toggle(place):
             self._show_sifted()
         return True
+
+    def found_at(self, place: tuple[float, float]) -> tuple[Instances, str] | None:
+        """Return what a search has found at a place, while its tab is open."""
+        return self.finding.found_at(place) if self.current_tab == "find" else None
+
+    def told(self, candidate: int) -> str:
+        """Say how well a candidate answers a search, while its tab is open."""
+        return self.finding.told(candidate) if self.current_tab == "find" else ""
+
+    def find_similar(self, example: Instances | None = None) -> None:
+        """Find what looks like an object; ``None`` is the one taken last."""
+        if self.scene.view is None:
+            self.look_again()  # says what is missing
+            return
+        example = example or self.scene.labelled(self._last_label)
+        if example is None:
+            self.status.say(words.NO_EXAMPLE)
+            return
+        self.current_tab = "find"
+        self.finding.find_similar(example)
+
+    def step(self, steps: int) -> bool:
+        """Go to the next of what was found, while its tab is open; False if there is nothing."""
+        found = self.finding.step(steps) if self.current_tab == "find" else None
+        if found is None:
+            return False
+        one, text = found
+        self.preview.outline(
+            one.mask(0), one.bboxes[0].tolist(), score=float(one.scores[0]), text=text
+        )
+        return True
+
+    def _asked_in_words(self, sight: Sight) -> dict[Index, Prompts]:
+        """Return what the Find tab asks for on the planes chosen; of shapes, on those with some.
+
+        Raises
+        ------
+        ValueError
+            If there are no words.
+        """
+        page, planes = self.find, self._planes_chosen(sight) or sight.planes
+        terms: dict[str, Any] = {"text": page.words.text, "threshold": page.threshold.value}
+        terms["top_k"] = page.top_k.value or None
+        if not page.inside.value:
+            return dict.fromkeys(planes, Prompts(**terms))
+        regions = {at: self._region(at) for at in planes}
+        return {
+            at: Prompts(**terms, boxes=region.boxes, masks=region.masks)
+            for at, region in regions.items()
+            if region is not None
+        }
+
+    def _planes_chosen(self, sight: Sight) -> tuple[Index, ...] | None:
+        """Return the planes that a run goes through, None for all."""
+        raise NotImplementedError
+
+    def _picked_beforehand(self) -> Picking | None:
+        """Return what would be taken, if the tab that is open shows that."""
+        if self.current_tab == "find" and self.finding.searching.left is not None:
+            return self.finding.searching
+        return super()._picked_beforehand()
+
+    def _text_download(self) -> str | None:
+        """Return the text model to fetch before words are used, None if that is not wanted."""
+        name = self.scene.scorer.spec.model
+        if self.scene.is_scorer_given or not needs_download(name):
+            return ""
+        if name not in self._confirmed and not confirm_download(name, self.native):
+            self.status.say(words.not_downloaded(name))
+            return None
+        self._confirmed.add(name)
+        return str(name)
+
+    def _frame(self, bbox: NDArray[np.int32]) -> None:
+        """Move the camera to a box of the plane in view."""
+        source, view = self.scene.source, self.scene.view
+        if source is not None and view is not None:
+            bring_into_view(self.viewer, source.grid, view, bbox.tolist())
+
+    def _region(self, index: Index) -> Prompts | None:
+        """Return the boxes and outlines of the Shapes layer on a plane, None if there are none."""
+        drawing = self.prompting.drawing()
+        drawn = [
+            Asked(index, row)
+            for row in (() if drawing is None else drawing.shapes)
+            if row.plane == index and row.prompts is not None and not row.prompts.scribbles
+        ]
+        return joined(drawn, np.empty((0, 2)))[0] if drawn else None
 
     def say(self, text: str) -> None:
         """Say what happened."""
@@ -318,6 +447,7 @@ class Wired(Seeing):
         make: bool = False,
         asking: Asking | None = None,
         questions: Mapping[Index, Questions] | None = None,
+        download: str = "",
     ) -> None:
         """Begin a run, or go on with the last one if it ended early and would do the same."""
         sight = self.scene.looks.sight
@@ -337,6 +467,8 @@ class Wired(Seeing):
             layers=sight.source.layers,
             make=lambda: self.scene.work_on(make=True),
             questions=questions or {},
+            scorer=self.scene.scorer,
+            download=download,
         )
         work = self._work(make=make)
         if work is None and (make or self.scene.labels is not None):
@@ -378,6 +510,12 @@ class Wired(Seeing):
         ]
         if kind == "everything":
             depends.append(self._sieve())
+        elif kind == "words":
+            page = self.find
+            depends += [page.words.text.strip(), page.threshold.value, page.top_k.value]
+            drawing = self.prompting.drawing() if page.inside.value else None
+            shapes = None if drawing is None else tuple(row[:3] for row in drawing.shapes)
+            depends += [self.scene.scorer.spec, page.inside.value, shapes]
         else:
             drawing = self.live.ledger.drawing
             depends += [sight.closer, drawing.points, tuple(row[:3] for row in drawing.shapes)]
@@ -418,6 +556,12 @@ class Wired(Seeing):
             goes_on = last is not None and last.root is asked.step
             asked.work.linked(lineage, last if goes_on else asked.step)
             asked.tally.joined(lineage)
+        if asked.work is not None and asked.step is not None and asked.told:
+            last = asked.work.history.last
+            goes_on = last is not None and last.root is asked.step
+            asked.work.found(asked.told, last if goes_on else asked.step)
+        if asked.scorer is not None:
+            asked.scorer.spare()
         if self.runs.worker.busy:
             self._show_halted()
             return
@@ -459,6 +603,9 @@ class Wired(Seeing):
             slider.changed.connect(self._show_halted)
         for control in (self.ranges, self.linked, self.cleanup, self.settings.existing):
             control.changed.connect(self._show_halted)
+        page = self.find
+        for control in (page.threshold, page.likeness, page.top_k, page.inside, settings.existing):
+            control.changed.connect(self.finding.changed)
         previewed: tuple[Any, ...] = (self.tabs, self.everything_preview, self.cleanup)
         for control in (*previewed, self.cleanup.preview):
             control.changed.connect(self._show_sifted)
@@ -491,7 +638,18 @@ class Wired(Seeing):
         for layer in (self.points.value, self.shapes.value):
             if layer is not None:
                 self.follow(layer.events.mode, self._active_changed)
+        if self.shapes.value is not None:
+            self.follow(self.shapes.value.events.data, self._shapes_changed)
         self._active_changed()
+
+    def _narrows(self) -> bool:
+        """Whether shapes say where a search looks."""
+        return self.current_tab == "find" and self.find.inside.value
+
+    def _shapes_changed(self, _: Any) -> None:
+        """Search in other regions."""
+        if self._narrows():
+            self.finding.changed()
 
     def _active_changed(self, _: Any = None) -> None:
         """Show whether the image takes clicks."""

@@ -34,6 +34,17 @@ CLICK_KEYS = (
 FOLLOW_KEY = " <b>F</b>: follow through the stack."
 """What one more key does where there is a stack."""
 
+FIND_PLACEHOLDER = "nucleus | mitosis, not debris"
+FIND_TIP = (
+    "Words for the objects that are wanted; several with | or , between them, and unwanted ones "
+    "with not before them. Enter finds them."
+)
+FIND_KEYS = (
+    "<b>Click</b> leaves an object out or has it back. <b>L</b>: what looks like this one. "
+    "<b>N</b>, <b>Shift+N</b>: the next best, the one before."
+)
+"""What clicks and keys do on the image while the tab *Find* is open."""
+
 EVERYTHING_KEYS = "Click objects to leave them out; click again to have them back."
 
 
@@ -81,6 +92,11 @@ def next_step(now: Situation) -> str:
             "No object was found on this plane. Try a larger network size, another contrast or "
             "another model, all in this dock, or draw a box to look closer."
         )
+    if now.tab == "find":
+        return (
+            "Write what is wanted and press Enter, or point at an object and press L to find what "
+            "looks like it."
+        )
     if now.tab == "everything":
         return "Move the sliders until the right objects are shown, then press Take all."
     if now.clicking:
@@ -95,7 +111,10 @@ def _next_on_stack(now: Situation) -> str:
         return "One plane needs the other two tabs only."
     if now.prompts:
         return "Take what the points and shapes ask for on all planes, or everything."
-    return "Press Everything on all planes; the sliders of the Everything tab apply."
+    return (
+        "Press Everything on all planes, to which the sliders of the Everything tab apply, or "
+        "Words on all planes, for those of the Find tab."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +124,7 @@ class Stopped:
     Parameters
     ----------
     kind
-        ``"prompts"`` or ``"everything"``; empty if there is no such run.
+        ``"prompts"``, ``"everything"`` or ``"words"``; empty if there is no such run.
     done, planes
         How many planes it has done, and was to do.
     fits
@@ -272,7 +291,9 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def working(doing: str, done: int, total: int, seconds: float, before: int = 0) -> str:
+def working(
+    doing: str, done: int, total: int, seconds: float, before: int = 0, unit: str = "plane"
+) -> str:
     """Say what is being done, how far it is, and how long it may take.
 
     Of what is `done`, so much was done `before` the `seconds` began.
@@ -283,6 +304,8 @@ def working(doing: str, done: int, total: int, seconds: float, before: int = 0) 
         return f"{doing}: {megabytes(done)} of {megabytes(total)}"
     now = done - before
     left = f" · {time_left(seconds / now * (total - done))} left" if now > 0 else ""
+    if unit != "plane":
+        return f"{doing}: {done} of {total}{left}"
     return f"{doing}: plane {min(done + 1, total)} of {total}{left}"
 
 
@@ -444,3 +467,73 @@ def tidied(changed: int, gone: int) -> str:
 def not_here(model: str) -> str:
     """Say that a model has to be downloaded first."""
     return f"{model} is not on this machine: choose it again to download it"
+
+
+NOTHING_FOUND = "No object answers. Lower the threshold, or use other words."
+NOTHING_ALIKE = "No object looks like it. Lower the likeness, or choose another example."
+NO_CANDIDATES = "There are no objects on this plane to search among."
+NO_EXAMPLE = "Take an object first, or point at one and press L."
+NOT_AN_EXAMPLE = (
+    "The network found no object here that this one could be compared as. Choose another example."
+)
+NO_REGIONS = (
+    "Inside shapes is on, but no box or outline is on this plane: draw one, or switch it off."
+)
+NOTHING_ASKED = "Nothing is asked for: write words and press Enter, or press L on an object."
+ASK_HERE = "Press Enter to look for this on the plane in view."
+RUN_FIRST = "A run over the planes goes on: search when it is done, or cancel it."
+STOPPED = "Cancelled. What was known before is still at hand."
+
+
+def found(shown: int, searched: int, taken: int = 0) -> str:
+    """Say how many objects answer a search, and how many more are labelled already.
+
+    Examples
+    --------
+    >>> found(12, 87), found(3, 9, 2)
+    ('12 of 87 objects', '3 of 9 objects · 2 labelled already')
+    """
+    also = f" · {taken} labelled already" if taken else ""
+    return f"{shown} of {count(searched, 'object')}{also}"
+
+
+def found_now(number: int) -> str:
+    """Say what came of a search, and what to do next."""
+    return (
+        f"{count(number, 'object')} found. Click leaves one out; {take_found(number)} writes them."
+    )
+
+
+def found_taken(new: int, crowded: int) -> str:
+    """Say what was taken of a search."""
+    also = f" {crowded} had no place left." if crowded else ""
+    return f"{count(new, 'new object')}.{also}"
+
+
+def take_found(number: int) -> str:
+    """Say what the button takes."""
+    return f"Take {count(number, 'object')}" if number else "Take objects"
+
+
+def examples(number: int) -> str:
+    """Say how many examples there are, with a link that drops them."""
+    link = f'<a href="drop" style="color: {_LINK}">drop</a>'
+    return f"Looks like {count(number, 'example')} on this plane · {link}" if number else ""
+
+
+def likely(phrase: str, value: float) -> str:
+    """Say how well an object answers.
+
+    Examples
+    --------
+    >>> likely("red circle", 0.934), likely("", 0.8)
+    ('red circle 0.93', 'likeness 0.80')
+    """
+    return f"{phrase or 'likeness'} {value:.2f}"
+
+
+def ranked(place: int | None, total: int, text: str = "") -> str:
+    """Say where one is among what was found, best first; ``None`` before the first step."""
+    if not total or place is None:
+        return ""
+    return f"{place + 1} of {total} · {text}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._napari.canvas import LayerCanvas
 from napari_fastsam._napari.counting import LargestLabel
+from napari_fastsam._napari.finds import Finds, Told, table_of
 from napari_fastsam._napari.keys import bound
 from napari_fastsam._napari.lineages import Lineages
 from napari_fastsam._napari.worker import Job, Worker
@@ -13,11 +14,11 @@ from napari_fastsam.labelling import Labelling
 from napari_fastsam.origins import provenance
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari.layers import Labels
 
-    from napari_fastsam._napari.lineages import Table
+    from napari_fastsam._napari.features import Table
     from napari_fastsam.closer import Seen
     from napari_fastsam.history import History, Step
     from napari_fastsam.pipeline import Index
@@ -66,7 +67,7 @@ class Work:
         self._largest = self._count()
         self.labelling = Labelling(self._canvas(axes), candidates, first=self._largest.next_label)
         self.sources: list[dict[str, Any]] = []
-        self.lineages = Lineages(labels)
+        self.lineages, self.finds = Lineages(labels), Finds(labels)
         self.told_of: object = None  # what the last source was read from
         labels.events.paint.connect(self._painted)
         labels.events.data.connect(self._replaced)
@@ -108,6 +109,7 @@ class Work:
         """Write down in the layer's metadata and features what was done, after each step."""
         self.labels.metadata[PROVENANCE] = provenance(self.labelling, self.sources)
         self.lineages.show(self.history)
+        self.finds.show(self.history)
 
     def linked(self, table: Table, step: Step | None = None) -> None:
         """Tell of objects that a step has linked, the last one if none is named."""
@@ -115,6 +117,13 @@ class Work:
         if step is not None:
             self.lineages.tell(step, table)
             self.lineages.show(self.history)
+
+    def found(self, told: Mapping[int, Told], step: Step | None = None) -> None:
+        """Tell how labels answered a search that a step took, the last one if none is named."""
+        step = self.history.last if step is None else step
+        if step is not None and told:
+            self.finds.tell(step, table_of(told))
+            self.finds.show(self.history)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -175,8 +184,9 @@ class Work:
         """Start again from other labels, with another `Labelling`: numbers mean other objects."""
         old = self.labelling
         self.labels.metadata.pop(PROVENANCE, None)
-        self.lineages.forget()
-        self.lineages.show(old.history)
+        for features in (self.lineages, self.finds):
+            features.forget()
+            features.show(old.history)
         if self.labels.data.ndim == len(self.canvas.axes.axes):  # others are refused, see above
             canvases = [self._canvas(canvas.axes) for canvas in old.canvases]
             self._largest = self._count()

@@ -109,6 +109,8 @@ class Job:
         either thread.
     before
         How much of it was done before this job.
+    unit
+        What is counted.
     """
 
     work: Callable[[Callable[[], bool]], Iterator[Any]]
@@ -117,6 +119,7 @@ class Job:
     doing: str = "Waiting"
     progress: tuple[int, int] = (0, 0)
     before: int = 0
+    unit: str = "plane"
     cancelled: Event = field(default_factory=Event)
     error: Exception | None = None
     room: Semaphore = field(default_factory=lambda: Semaphore(_AHEAD))

@@ -1,0 +1,285 @@
+"""A search on the plane in view, before anything is taken: the question, and what answers it.
+
+It is asked in words or by examples. Once the objects were looked at, all here is array look-ups.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fastsam._napari.sifting import Picking
+from napari_fastsam.instances import Instances
+from napari_fastsam.matching import MAX_TAKEN, narrowed
+from napari_fastsam.pipeline import scorer_name
+from napari_fastsam.prompts import Prompts
+from napari_fastsam.selection import DEFAULT_CONFIDENCE, looked_for, select
+from napari_fastsam.wording import Wording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from numpy.typing import NDArray
+
+    from napari_fastsam._napari.scorers import KeptScorer
+    from napari_fastsam.closer import Seen
+    from napari_fastsam.pipeline import Index
+    from napari_fastsam.selection import Selection
+
+SAME_IOU = 0.7
+"""From this overlap on two objects are the same example."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Terms:
+    """What the controls say.
+
+    Parameters
+    ----------
+    threshold, likeness
+        From which probability on words describe an object, and from which cosine on objects are
+        alike.
+    top_k
+        At most so many objects for each phrase; ``None`` for all.
+    region
+        Boxes and rough regions that objects have to lie in; ``None`` for anywhere.
+    """
+
+    threshold: float
+    likeness: float
+    top_k: int | None = None
+    region: Prompts | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What answers a question.
+
+    Parameters
+    ----------
+    prompts, terms, selection
+        What was asked, on which terms, and all that answers.
+    numbers
+        (K,) which of `Selection.answers` are in the region, not too many, and not labelled yet.
+    likeness, phrases
+        (N, W) how well each candidate answers each phrase, and these; NaN for those that were not
+        looked at.
+    searched, taken
+        How many objects could answer, and how many of the answers are labelled already.
+    """
+
+    prompts: Prompts
+    terms: Terms
+    selection: Selection
+    numbers: NDArray[np.intp]
+    likeness: NDArray[np.float32]
+    phrases: tuple[str, ...]
+    searched: int
+    taken: int
+
+    @property
+    def candidates(self) -> NDArray[np.intp]:
+        """(K,) the candidates that answer."""
+        return self.selection.answers[self.numbers]
+
+    def told(self, candidate: int) -> tuple[str, float] | None:
+        """Return the phrase that a candidate answers best and how well; None if nobody knows."""
+        row = self.likeness[candidate]
+        if np.isnan(row).any():
+            return None
+        best = int(row.argmax())
+        return self.phrases[best], float(row[best])
+
+
+class Searching(Picking):
+    """The objects of the plane in view that answer the question asked last.
+
+    Those clicked away stay away while the threshold moves, until something else is asked or another
+    plane is in view. Examples belong to their plane, and are there again when that is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text: str | None = None  # None: by examples
+        self.answers: Answers | None = None
+        self.at: int | None = None  # the candidate that was stepped to
+        self._examples: dict[tuple[Hashable, Index], list[Instances]] = {}
+
+    @property
+    def examples(self) -> list[Instances]:
+        """Those on the plane in view, one object each."""
+        return [] if self.plane is None else self._examples.setdefault(self.plane, [])
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is a question."""
+        return self.text is not None or bool(self.examples)
+
+    def ask(self, text: str | None) -> None:
+        """Ask for what words describe; ``None`` for what looks like the examples.
+
+        Raises
+        ------
+        ValueError
+            If there are no words in the text.
+        """
+        if text is not None:
+            Wording.parse(text)
+        if text != self.text:
+            self.text = text
+            self.forget()
+            self.pick_all()
+
+    def toggle_example(self, example: Instances) -> bool:
+        """Make an object an example, or an example none any more; False for the latter."""
+        kept = [one for one in self.examples if float(one.iou(example)[0, 0]) < SAME_IOU]
+        known = len(kept) < len(self.examples)
+        self.examples[:] = kept if known else [*kept, example]
+        return not known
+
+    def turn_to(self, key: Hashable, index: Index) -> None:
+        """See another plane."""
+        if (key, index) != self.plane:
+            self.forget()
+        super().turn_to(key, index)
+
+    def forget(self) -> None:
+        """Show nothing any more."""
+        super().forget()
+        self.answers = self.at = None
+
+    def prompts(self, terms: Terms) -> Prompts | None:
+        """Return the question as prompts, None if there is none."""
+        if self.text is not None:
+            where: dict[str, Any] = {}
+            if terms.region is not None:
+                where = {"boxes": terms.region.boxes, "masks": terms.region.masks}
+            return Prompts(text=self.text, threshold=terms.threshold, top_k=terms.top_k, **where)
+        if not self.examples:
+            return None
+        examples = Instances.concatenate(self.examples)
+        # What is pointed at are the examples: a region narrows what they find afterwards.
+        top_k = terms.top_k if terms.region is None else None
+        return Prompts(similar=True, masks=examples, threshold=terms.likeness, top_k=top_k)
+
+    def answer(
+        self,
+        seen: Seen,
+        prompts: Prompts,
+        terms: Terms,
+        scorer: KeptScorer,
+        are_taken: Callable[[Instances], NDArray[np.bool_]],
+    ) -> bool:
+        """Find what answers and is not taken yet, if that needs no network; False if it does."""
+        if not is_known(seen, prompts, scorer):
+            return False
+        assert seen.looks is not None
+        candidates = seen.candidates
+        selection = select(candidates, prompts, looks=seen.looks)
+        numbers = np.arange(len(selection.answers))
+        allowed = candidates.scores >= DEFAULT_CONFIDENCE
+        if terms.region is not None:
+            inside = narrowed(candidates, terms.region)
+            allowed &= inside
+            if prompts.similar:
+                numbers = np.flatnonzero(inside[selection.answers])[: terms.top_k]
+        taken = are_taken(candidates[selection.answers[numbers]])
+        likeness = _likeness(seen, prompts)
+        likeness[~seen.looks.known] = np.nan
+        self.answers = Answers(
+            prompts,
+            terms,
+            selection,
+            numbers[~taken],
+            likeness,
+            prompts.phrases,
+            int(np.count_nonzero(allowed)),
+            int(np.count_nonzero(taken)),
+        )
+        if self.at is not None and self.at not in self.answers.candidates:
+            self.at = None
+        self.show(candidates[self.answers.candidates])
+        return True
+
+    @property
+    def left_out(self) -> list[int]:
+        """The numbers of the selection's answers that are not to be taken."""
+        assert self.answers is not None
+        kept = np.delete(self.answers.numbers, sorted(self.without))
+        whole = np.arange(len(self.answers.selection.answers))
+        return [int(n) for n in np.setdiff1d(whole, kept)]
+
+    @property
+    def ranked(self) -> list[int]:
+        """The candidates to step through, the best first."""
+        if self.answers is None:
+            return []
+        kept = np.delete(self.answers.candidates, sorted(self.without))
+        best = np.nan_to_num(self.answers.likeness[kept].max(1, initial=-1.0))
+        return [int(n) for n in kept[np.argsort(-best, kind="stable")]]
+
+    def step(self, steps: int) -> int | None:
+        """Go to the next candidate, or the one before (-1); None if there is none."""
+        ranked = self.ranked
+        if not ranked:
+            self.at = None
+        elif self.at in ranked:
+            self.at = ranked[(ranked.index(self.at) + steps) % len(ranked)]
+        else:
+            self.at = ranked[0 if steps > 0 else -1]
+        return self.at
+
+    def found_at(self, place: tuple[float, float]) -> int | None:
+        """Return the candidate that answers at a place (row, column), the one on top."""
+        number = None if self.left is None else self.number_at(place)
+        return (
+            None if number is None or self.answers is None else int(self.answers.candidates[number])
+        )
+
+
+def is_known(seen: Seen, prompts: Prompts, scorer: KeptScorer) -> bool:
+    """Whether a question can be answered without the network."""
+    looks = seen.looks
+    if looks is None or scorer_name(looks.scorer) != scorer_name(scorer):
+        return False
+    if len(looks.vectors) != len(seen.candidates):
+        return False
+    if (looked_for(seen.candidates, prompts) & ~looks.known).any():
+        return False
+    return prompts.text is None or scorer.knows(looks.vectors[looks.known], prompts.text)
+
+
+def covered(objects: Instances, there: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (K,): of which objects more than half is on pixels (H, W) that are there already."""
+    shared = [np.count_nonzero(_under(objects, n, there)) for n in range(len(objects))]
+    return np.array(shared, np.int64) > MAX_TAKEN * objects.areas
+
+
+def same_as_labels(objects: Instances, labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return (K,): which objects are labelled as they are, on a plane of labels (H, W)."""
+    same = np.zeros(len(objects), bool)
+    sizes = dict(zip(*np.unique(labels, return_counts=True), strict=True))
+    for n, area in enumerate(objects.areas):
+        values, counts = np.unique(_under(objects, n, labels), return_counts=True)
+        most = int(counts.argmax())
+        union = area + sizes[values[most]] - counts[most]
+        same[n] = values[most] != 0 and counts[most] > SAME_IOU * union
+    return same
+
+
+def _under(objects: Instances, number: int, plane: NDArray[Any]) -> NDArray[Any]:
+    """Return what is on a plane (H, W) where an object is."""
+    top, left, bottom, right = objects.bboxes[number]
+    under: NDArray[Any] = plane[top:bottom, left:right][objects.mask(number)]
+    return under
+
+
+def _likeness(seen: Seen, prompts: Prompts) -> NDArray[np.float32]:
+    """Return (N, W): how well each candidate answers each phrase."""
+    assert seen.looks is not None
+    if prompts.text is not None:
+        return seen.looks.scores(prompts.text)
+    best = select(seen.candidates, prompts.marks).best
+    return seen.looks.likeness(np.unique(best[best >= 0]))[:, None]

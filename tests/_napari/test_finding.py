@@ -1,0 +1,235 @@
+"""The tab *Find*: words and examples over the plane in view, in a real viewer."""
+
+import subprocess
+import sys
+from threading import Event
+
+import numpy as np
+import pytest
+
+import napari_fastsam as fs
+from fakes import BlobSegmenter, GreyScorer
+from napari_fastsam._napari import words
+from napari_fastsam._napari.widget import FastSamWidget
+from napari_fastsam._napari.work import PROVENANCE
+from test_matching import BRIGHT, GREY, scene
+
+from .conftest import found, labels_of
+
+
+@pytest.fixture
+def scorer():
+    return GreyScorer()
+
+
+@pytest.fixture
+def dock(viewer, scorer, qtbot, notices):
+    """A docked widget over six objects, two of each brightness; `Find` is open."""
+    widget = FastSamWidget(viewer, model=BlobSegmenter(100), scorer=scorer)
+    viewer.window.add_dock_widget(widget, name="Segment")
+    widget.settle = lambda: qtbot.waitUntil(lambda: not widget.busy, timeout=60_000)
+    viewer.add_image(scene(), rgb=True)
+    widget.current_tab = "find"
+    widget.settle()
+    yield widget
+    assert notices == []
+
+
+def ask(dock, text):
+    dock.find.words.text = text
+    dock.find.words.line.returnPressed.emit()
+    dock.settle()
+
+
+def shown(dock) -> set[int]:
+    """Return how bright the objects are that are shown beforehand."""
+    image = scene()[..., 0]
+    values = dock.preview._plane
+    return {int(np.median(image[values == n])) for n in np.unique(values) if 0 < n < 255}
+
+
+def test_words_are_answered_beforehand_and_taken_as_one_step(viewer, dock, scorer):
+    ask(dock, "bright")
+    assert dock.find.count.said == "2 of 6 objects"
+    assert shown(dock) == {BRIGHT}
+    assert dock.find.take_button.text == "Take 2 objects"
+    dock.find.take_button.native.click()
+    labels = labels_of(viewer)
+    assert found(labels) == [1, 2]
+    assert set(np.unique(scene()[labels.data > 0])) == {BRIGHT}
+    assert dock.find.count.said == "0 of 6 objects · 2 labelled already"
+    dock.undo()
+    assert found(labels) == []
+    assert dock.find.count.said == "2 of 6 objects"
+    dock.redo()
+    assert found(labels) == [1, 2]
+    assert scorer.looks == [6]
+
+
+def test_the_slider_answers_at_once_and_so_do_more_questions(dock, scorer):
+    ask(dock, "grey | dark")
+    assert dock.find.count.said == "4 of 6 objects"
+    dock.find.threshold.value = 0.0
+    assert dock.find.count.said == "6 of 6 objects"
+    dock.find.threshold.value = 0.5
+    dock.find.top_k.value = 1
+    assert dock.find.count.said == "2 of 6 objects"
+    ask(dock, "bright")
+    assert dock.find.count.said == "1 of 6 objects"
+    assert scorer.looks == [6]
+
+
+def test_a_click_leaves_an_object_out_and_has_it_back(viewer, dock, monkeypatch):
+    monkeypatch.setattr("napari_fastsam.looking.build_scorer", lambda _: GreyScorer())
+    ask(dock, "bright")
+    assert dock.toggle((6, 52))
+    assert dock.find.take_button.text == "Take 1 object"
+    assert dock.toggle((6, 52))
+    assert dock.toggle((8, 10))
+    dock.find.threshold.value = 0.6
+    dock.find.take_button.native.click()
+    labels = labels_of(viewer).data
+    assert labels[6, 52] == 1
+    assert np.count_nonzero(labels) == 6 * 8
+    record = labels_of(viewer).metadata[PROVENANCE]
+    assert record["steps"][0]["prompts"] == {"text": "bright", "threshold": 0.6}
+    assert record["steps"][0]["without"] == [0]
+    assert record["sources"][0]["scorer"]["model"] == "grey"
+    again = fs.replay(labels_of(viewer), scene(), model=BlobSegmenter(100))
+    np.testing.assert_array_equal(again, labels)
+
+
+def test_similar_objects_are_found_without_words(viewer, dock):
+    points = viewer.add_points()
+    dock.current_tab = "click"
+    points.add((28, 10))
+    assert found(labels_of(viewer)) == [1]
+    dock.find.similar_button.native.click()
+    dock.settle()
+    assert dock.current_tab == "find"
+    assert "1 example" in dock.find.examples.said
+    dock.find.likeness.value = 0.95
+    assert dock.find.count.said == "1 of 6 objects · 1 labelled already"
+    dock.find.take_button.native.click()
+    assert set(np.unique(scene()[labels_of(viewer).data > 0])) == {GREY}
+    dock.find.likeness.value = 0
+    assert dock.find.count.said == "4 of 6 objects · 2 labelled already"
+
+
+def test_features_tell_how_well_objects_answered_and_follow_undo(viewer, dock):
+    ask(dock, "bright")
+    dock.find.take_button.native.click()
+    labels = labels_of(viewer)
+    features = labels.features.set_index("index")
+    assert features["text"].to_dict() == {1: "bright", 2: "bright"}
+    assert (features["likeness"] > 0.9).all()
+    assert (features["score"] == 1).all()
+    dock.undo()
+    assert "text" not in labels.features
+    dock.redo()
+    assert labels.features.set_index("index")["text"].to_dict() == {1: "bright", 2: "bright"}
+
+
+def test_only_inside_shapes(viewer, dock):
+    dock.find.inside.value = True
+    ask(dock, "bright | grey")
+    assert dock.find.count.said == words.NO_REGIONS
+    shapes = viewer.add_shapes()
+    shapes.add_rectangles([[(0, 0), (0, 40), (59, 40), (59, 0)]])
+    dock.settle()
+    assert "labels" not in " ".join(layer.name for layer in viewer.layers)  # it asks for nothing
+    assert dock.find.count.said == "2 of 3 objects"
+    dock.find_similar(dock.scene.in_view[[1]])
+    dock.find.likeness.value = 0.99
+    dock.settle()
+    assert dock.find.count.said == "1 of 3 objects"
+    dock.find.inside.value = False
+    dock.settle()
+    assert dock.find.count.said == "2 of 6 objects"
+    dock.find.inside.value = True
+    dock.find.take_button.native.click()
+    assert np.count_nonzero(labels_of(viewer).data) == 14 * 20
+
+
+def test_stepping_goes_from_the_best_on_and_moves_the_camera(viewer, dock):
+    ask(dock, "bright | dark")
+    viewer.scene.camera.zoom = 40
+    viewer.scene.camera.center = (0, 30, 45)
+    dock.find.forth.native.click()
+    assert dock.find.place.said.startswith("1 of 4 · ")
+    assert dock.preview._ring is not None
+    assert viewer.scene.camera.center[1:] != (30, 45)
+    for _ in range(3):
+        dock.step(1)
+    assert dock.find.place.said.startswith("4 of 4 · ")
+    dock.find.forth.native.click()
+    assert dock.find.place.said.startswith("1 of 4 · ")
+    dock.find.back.native.click()
+    assert dock.find.place.said.startswith("4 of 4 · ")
+
+
+@pytest.mark.parametrize("text", ["", " | ,"])
+def test_no_words_are_said_and_lose_nothing(dock, text):
+    ask(dock, "bright")
+    ask(dock, text)
+    assert "words for what is wanted" in dock.status.message.text()
+    assert dock.find.count.said == "2 of 6 objects"
+
+
+def test_looking_at_objects_can_be_cancelled_and_the_newest_question_wins(
+    dock, scorer, monkeypatch, qtbot
+):
+    gate, embed = Event(), scorer.embed
+
+    def wait(*arguments, cancelled, looked):
+        looked(1, 6)
+        while not gate.wait(0.01):
+            if cancelled():
+                return None
+        return embed(*arguments, cancelled=cancelled, looked=looked)
+
+    monkeypatch.setattr(scorer, "embed", wait)
+    dock.find.words.text = "bright"
+    dock.find.words.ask()
+    qtbot.waitUntil(lambda: "1 of 6" in dock.status.message.text())
+    assert dock.status.running.isVisibleTo(dock.native)
+    dock.status.cancel_button.click()
+    dock.settle()
+    assert dock.find.count.said == words.ASK_HERE
+    assert scorer.looks == []
+    dock.find.words.ask()
+    ask_soon = ["dark", "grey"]
+    for text in ask_soon:
+        dock.find.words.text = text
+        dock.find.words.ask()
+    gate.set()
+    dock.settle()
+    assert scorer.looks == [6]
+    assert shown(dock) == {GREY}
+
+
+def test_words_on_all_planes_are_one_step_with_features(viewer, dock, scorer):
+    viewer.layers.clear()
+    stack = np.stack([scene(), np.roll(scene(), 1, 1), np.roll(scene(), 2, 1)])
+    viewer.add_image(stack, rgb=True)
+    dock.settle()
+    dock.find.words.text = "bright"
+    dock.words_stack_button.native.click()
+    dock.settle()
+    labels = labels_of(viewer)
+    assert found(labels) == [1, 2]  # linked
+    assert set(np.unique(stack[labels.data > 0])) == {BRIGHT}
+    features = labels.features.set_index("index")
+    assert features["text"].to_dict() == {1: "bright", 2: "bright"}
+    assert features["planes"].to_dict() == {1: 3, 2: 3}
+    assert dock.status.message.text().startswith("2 new objects.")
+    dock.undo()
+    dock.settle()
+    assert found(labels) == []
+    assert "text" not in labels.features
+
+
+def test_nothing_of_clip_is_imported_before_words_are_used():
+    code = "import sys, napari_fastsam._napari.widget; print('open_clip' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
