@@ -166,20 +166,26 @@ def clip_config() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def clip_file(clip_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights of it."""
+def clip_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Path]:
+    """``clip_of(config)``: a file of random weights, the same at every call."""
     from open_clip.model import CLIP
     from safetensors.torch import save_file
 
-    torch.manual_seed(5)
-    state = CLIP(**clip_config).state_dict()
-    path = tmp_path_factory.mktemp("clip") / "clip.safetensors"
-    save_file(
-        {name: tensor.contiguous() for name, tensor in state.items()},
-        path,
-        {"model_cfg": json.dumps(clip_config)},
-    )
-    return path
+    def write(config: dict[str, Any]) -> Path:
+        torch.manual_seed(5)
+        state = CLIP(**config).state_dict()
+        path = tmp_path_factory.mktemp("clip") / "clip.safetensors"
+        tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+        save_file(tensors, path, {"model_cfg": json.dumps(config)})
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def clip_file(clip_config: dict[str, Any], clip_of: Callable[[dict[str, Any]], Path]) -> Path:
+    """Random weights of it."""
+    return clip_of(clip_config)
 
 
 @pytest.fixture

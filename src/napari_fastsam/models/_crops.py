@@ -111,7 +111,7 @@ def _means(
     """Return the means of blocks of a part of a plane, which is read some rows at a time."""
     height, width = rows[1] - rows[0], cols[1] - cols[0]
     small = Shrinking((height, width), 3, factor)
-    lines = max(_MOST_PIXELS // width // factor, 1) * factor
+    lines = max(_MOST_PIXELS // width, 1)
     for start in range(0, height, lines):
         end = min(start + lines, height)
         small.add(start, 0, image[rows[0] + start : rows[0] + end, cols[0] : cols[1]])
