@@ -89,6 +89,7 @@ def prompts_by_plane(
     positive: NDArray[np.bool_] | None = None,
     group: NDArray[np.int64] | None = None,
     shapes: Iterable[tuple[str, NDArray[np.float64]]] = (),
+    narrowing: bool = False,
 ) -> PromptsByPlane:
     """Return what was drawn as prompts, each on its own plane.
 
@@ -105,6 +106,9 @@ def prompts_by_plane(
     shapes
         Pairs of a kind, ``"rectangle"``, ``"ellipse"``, ``"polygon"``, ``"path"`` or ``"line"``,
         and its vertices (V, D), as napari's Shapes layer holds them.
+    narrowing
+        Whether they only say where words look: then a plane may have negative points alone, and
+        groups mean nothing.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def prompts_by_plane(
     reasons: Counter[str] = Counter()
     table = np.empty((0, len(axes.label_shape))) if points is None else np.asarray(points, float)
     polarity = np.ones(len(table), bool) if positive is None else positive
-    owners = np.full(len(table), ALONE) if group is None else group
+    owners = np.full(len(table), ALONE) if group is None or narrowing else group
     steps, there = _steps(axes, table)
     places = _in_plane(axes, table)
     there &= (places >= -0.5).all(1) & (places < np.asarray(axes.plane_shape) - 0.5).all(1)
@@ -142,7 +146,7 @@ def prompts_by_plane(
     for index, plane in drawn.items():
         reasons["negative"] += _drop_unowned_negatives(plane)
         prompts = _prompts(plane, axes.plane_shape)
-        if len(prompts):
+        if len(prompts) or (narrowing and len(plane.points)):
             planes[index] = prompts
         else:
             reasons["negative"] += len(plane.points)

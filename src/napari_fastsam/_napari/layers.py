@@ -18,13 +18,14 @@ from napari_fastsam._napari.drawn import (
     prompts_by_plane,
 )
 from napari_fastsam._napari.labels import check_labels, labels_like
+from napari_fastsam._napari.layer_search import Answers, with_search
 from napari_fastsam._napari.source import Source, source_of
 from napari_fastsam._napari.views import View, carry, in_view
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.labelling import Labelling, counts_on_each_plane, run_record
 from napari_fastsam.origins import KEY, provenance
 from napari_fastsam.pipeline import Request, run
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.segmenter import ModelSpec, TextSpec
 from napari_fastsam.sources import source_record
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.grid import Placed
     from napari_fastsam._napari.shown import Contrast
     from napari_fastsam.instances import Instances
-    from napari_fastsam.pipeline import Index
+    from napari_fastsam.pipeline import Index, Scorer
     from napari_fastsam.placing import Existing
     from napari_fastsam.planes import Display, PlaneAxes
     from napari_fastsam.prompts import Prompts
@@ -48,6 +49,11 @@ def segment_layers(
     points: Points | None = None,
     shapes: Shapes | None = None,
     labels: Labels | None = None,
+    text: str | None = None,
+    similar: bool = False,
+    threshold: float | None = None,
+    top_k: int | None = None,
+    scorer: Scorer | None = None,
     model: str | PathLike[str] | ModelSpec | Segmenter = "starter",
     confidence: float | None = None,
     cleanup: Cleanup | None = None,
@@ -75,6 +81,15 @@ def segment_layers(
         and lines are scribbles.
     labels
         The layer to write to; ``None`` makes a new one.
+    text
+        Words for the objects that are wanted on every plane, as in `Prompts`. On planes where
+        points or shapes lie, these say on what, on what not (negative points), and where.
+    similar
+        What points and shapes ask for are examples: each object on their plane that looks like one.
+    threshold, top_k
+        As in `Prompts`.
+    scorer
+        What compares objects with words and examples, as for `run`.
     model
         A name of the registry, the path of a checkpoint, a `ModelSpec` or a `Segmenter`.
     confidence, cleanup
@@ -105,7 +120,8 @@ def segment_layers(
     Labels
         `labels`, or a new layer with the image's transform. Each plane is one undo step. All
         channels have the same labels: a first `channel_axis` is left out of them, another one has
-        one position.
+        one position. Of a search, the features ``score``, ``text`` and ``likeness`` say what each
+        label answers, and how well.
 
     Raises
     ------
@@ -134,7 +150,17 @@ def segment_layers(
     check_labels(labels, source.grid, source.axes)
     found = None
     if points is not None or shapes is not None:
-        found = read_prompts(source.grid, source.axes, points=points, shapes=shapes, view=view)
+        found = read_prompts(
+            source.grid,
+            source.axes,
+            points=points,
+            shapes=shapes,
+            view=view,
+            narrowing=text is not None,
+        )
+    planes = source.axes.indices() if view is None else (view.index,)
+    search = {"text": text, "similar": similar, "threshold": threshold, "top_k": top_k}
+    found = with_search(found, planes, **search)
     request = make_request(
         source,
         prompts=found,
@@ -145,10 +171,10 @@ def segment_layers(
         link=link,
     )
     spec = ModelSpec(model=fspath(model)) if isinstance(model, str | PathLike) else model
-    unanswered = _write(labels, source, request, spec, existing)
+    answers = _write(labels, source, request, spec, scorer, existing)
     left_out = "" if found is None else found.reasons.words()
-    if unanswered or left_out:
-        warnings.warn(_shortfall(unanswered, left_out), stacklevel=2)
+    if answers.unanswered or answers.missing or left_out:
+        warnings.warn(_shortfall(answers, left_out), stacklevel=2)
     return labels
 
 
@@ -159,6 +185,7 @@ def read_prompts(
     points: Points | None = None,
     shapes: Shapes | None = None,
     view: View | None = None,
+    narrowing: bool = False,
 ) -> PromptsByPlane:
     """Return what is in prompt layers, in pixels of the image, each on its own plane.
 
@@ -174,6 +201,8 @@ def read_prompts(
         The plane that layers with fewer axes than the image speak of. Of layers with more axes,
         what lies elsewhere than the sliders on an axis that the image lacks is left out: it is not
         shown over the image.
+    narrowing
+        As in `prompts_by_plane`.
 
     Raises
     ------
@@ -195,7 +224,7 @@ def read_prompts(
             for kind, vertices in zip(shapes.shape_type, shapes.data, strict=True)
             if in_view(vertices, shapes, image, view).all()
         ]
-    return prompts_by_plane(axes, **asked)
+    return prompts_by_plane(axes, narrowing=narrowing, **asked)
 
 
 def make_request(
@@ -249,24 +278,39 @@ def _write(
     source: Source,
     request: Request,
     model: ModelSpec | Segmenter,
+    scorer: Scorer | None,
     existing: Existing,
-) -> int:
-    """Run a request, write what it finds, and return how many prompts found nothing."""
+) -> Answers:
+    """Run a request, write what it finds, and return what came of the prompts."""
     canvas = LayerCanvas(labels, request.layout, few_pixels=None)
     work = Labelling(canvas, _unasked, first=LargestLabel(labels.data).next_label)
     step = work.begin(run_record(request, existing))
     numbers: dict[int, int] = {}
-    unanswered = 0
-    for result in run(request, model):
+    answers = Answers()
+    for result in run(request, model, scorer=scorer):
         if counts_on_each_plane(request):
             numbers = {}
         planned = work.plan(result.index, result.labels, existing, numbers, windows=result.windows)
         work.write(planned, step=step)
-        unanswered += 0 if result.selection is None else len(result.selection.unanswered)
-    spec = getattr(model, "spec", model)
-    told = source_record(replace(source, display=request.display), spec, closer=request.closer)
+        answers.add(result, (request.prompts or {}).get(result.index), planned.numbers)
+    answers.show(labels, step, work.history)
+    told = source_record(
+        replace(source, display=request.display),
+        getattr(model, "spec", model),
+        closer=request.closer,
+        scorer=_described(scorer, request),
+    )
     labels.metadata[KEY] = provenance(work, [told])
-    return unanswered
+    return answers
+
+
+def _described(scorer: Scorer | None, request: Request) -> Any:
+    """Return what the scorer of a request is built from; nothing if nobody asked for it."""
+    if not any(prompts.searching for prompts in (request.prompts or {}).values()):
+        return None
+    if isinstance(scorer, str | PathLike):
+        return TextSpec(model=fspath(scorer))
+    return TextSpec() if scorer is None else getattr(scorer, "spec", scorer)
 
 
 def _unasked(_: Index, __: Prompts) -> Instances:
@@ -284,7 +328,14 @@ def _index(plane: int | tuple[int, ...], axes: PlaneAxes) -> Index:
     return tuple(index)
 
 
-def _shortfall(unanswered: int, left_out: str) -> str:
+def _shortfall(answers: Answers, left_out: str) -> str:
     """Say which prompts came to nothing, and what to do."""
-    parts = [f"{unanswered} found no object"] * (unanswered > 0) + [left_out] * (left_out != "")
-    return f"Of the prompts, {', and '.join(parts)}. Move them onto objects."
+    parts = [f"{answers.unanswered} found no object"] * (answers.unanswered > 0)
+    parts += [left_out] * (left_out != "")
+    said = []
+    if parts:
+        said.append(f"Of the prompts, {', and '.join(parts)}. Move them onto objects.")
+    if answers.missing:
+        words = ", ".join(map(repr, answers.missing))
+        said.append(f"No object found for {words}. Try other words, or a lower threshold.")
+    return " ".join(said)
