@@ -233,3 +233,20 @@ def test_nothing_of_clip_is_imported_before_words_are_used():
     code = "import sys, napari_fastsam._napari.widget; print('open_clip' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_the_tab_is_no_wider_than_the_others(dock):
+    pages = [dock.click.native, dock.all.native, dock.stack.native]
+    assert dock.find.native.minimumSizeHint().width() <= max(
+        page.minimumSizeHint().width() for page in pages
+    )
+
+
+def test_words_are_offered_again_the_last_first(dock):
+    for text in ("bright", "dark", "bright"):
+        ask(dock, text)
+    assert dock.find.words.value == "bright ; dark"
+    dock.find.words.setCurrentIndex(1)
+    dock.find.words.activated.emit(1)
+    dock.settle()
+    assert shown(dock) == {110}

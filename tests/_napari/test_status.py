@@ -14,7 +14,9 @@ def panel(qtbot):
 
 
 def job(done, total):
-    return SimpleNamespace(doing="Labelling", progress=(done, total), seconds=4.0, before=0, unit="plane")
+    return SimpleNamespace(
+        doing="Labelling", progress=(done, total), seconds=4.0, before=0, unit="plane"
+    )
 
 
 def colour(panel):

@@ -45,18 +45,26 @@ def areas(low: float, high: float, span: tuple[int, int]) -> tuple[int, int]:
     )
 
 
-class AreaBox:
-    """A box to type an area in pixels, or to step through; 0 is shown as no limit."""
+class LimitBox:
+    """A box to type a limit, as an area in pixels, or to step through; 0 is shown as none."""
 
     changed = Signal(int)
 
-    def __init__(self, label: str, tooltip: str) -> None:
+    def __init__(
+        self,
+        label: str,
+        tooltip: str,
+        *,
+        largest: int = LARGEST,
+        suffix: str = " px",
+        none: str = words.NO_LIMIT,
+    ) -> None:
         self.label, self.tooltip = label, tooltip
-        self.min, self.max = 0, LARGEST
+        self.min, self.max = 0, largest
         self.native = QSpinBox()
         self.native.setRange(self.min, self.max)
-        self.native.setSpecialValueText(words.NO_LIMIT)
-        self.native.setSuffix(" px")
+        self.native.setSpecialValueText(none)
+        self.native.setSuffix(suffix)
         self.native.setToolTip(tooltip)
         self.native.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.native.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
@@ -65,7 +73,7 @@ class AreaBox:
 
     @property
     def value(self) -> int:
-        """The area in pixels."""
+        """The limit."""
         return int(self.native.value())
 
     @value.setter
@@ -79,8 +87,8 @@ class AreaRange:
     changed = Signal()
 
     def __init__(self) -> None:
-        self.min_area = AreaBox("Area", "Leaves out objects of fewer pixels. 0: no limit.")
-        self.max_area = AreaBox("to", "Leaves out objects of more pixels. 0: no limit.")
+        self.min_area = LimitBox("Area", "Leaves out objects of fewer pixels. 0: no limit.")
+        self.max_area = LimitBox("to", "Leaves out objects of more pixels. 0: no limit.")
         for box in (self.min_area, self.max_area):
             box.changed.connect(self._typed)
         self.slider = QDoubleRangeSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]

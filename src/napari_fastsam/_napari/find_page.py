@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from magicgui.widgets import CheckBox, FloatSlider, PushButton, SpinBox
+from magicgui.widgets import CheckBox, FloatSlider, PushButton
 from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_fastsam._napari import words
+from napari_fastsam._napari.areas import LimitBox
 from napari_fastsam._napari.rows import SmallPrint, between, form, set_row_visible, side_by_side
 from napari_fastsam.matching import SIMILAR_THRESHOLD, TEXT_THRESHOLD
 
@@ -21,7 +22,7 @@ class WordsBox(QComboBox):
     """A line for words; the last ones are offered again. `value` is all of them, for settings."""
 
     asked = Signal(str, description="Emitted with the words when Enter is pressed.")
-    changed = Signal(str, description="Emitted with `value` when words were asked for.")
+    changed = Signal(str, description="Emitted with `value` when that is another.")
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,10 +57,12 @@ class WordsBox(QComboBox):
 
     @value.setter
     def value(self, value: str) -> None:
-        written = self.text
+        written, before = self.text, self.value
         self.clear()
         self.addItems([text for text in value.split(_BETWEEN) if text.strip()][:_REMEMBERED])
         self.setEditText(written)
+        if self.value != before:
+            self.changed.emit(self.value)
 
     def ask(self) -> None:
         """Ask for what is written."""
@@ -68,8 +71,8 @@ class WordsBox(QComboBox):
     def remember(self, text: str) -> None:
         """Offer words again, as the first."""
         before = [self.itemText(n) for n in range(self.count()) if self.itemText(n) != text]
-        self.value = _BETWEEN.join([text, *before][:_REMEMBERED])
-        self.changed.emit(self.value)
+        self.value = _BETWEEN.join([text, *before])
+        self.line.setCursorPosition(0)
 
 
 class FindPage:
@@ -88,7 +91,7 @@ class FindPage:
         self.examples = SmallPrint("", "What objects are compared with.")
         self.examples.setTextInteractionFlags(Qt.TextInteractionFlag.LinksAccessibleByMouse)
         self.threshold = _slider(
-            "Probability",
+            "Threshold",
             TEXT_THRESHOLD,
             "Leaves out objects that the words describe with less probability than this.",
         )
@@ -98,12 +101,12 @@ class FindPage:
             "Leaves out objects that are less like the examples than this: the cosine of what CLIP "
             "sees in both.",
         )
-        self.top_k = SpinBox(
-            label="At most",
-            min=0,
-            max=9999,
-            value=0,
-            tooltip="At most so many objects for each phrase, the best first; 0 is all.",
+        self.top_k = LimitBox(
+            "At most",
+            "At most so many objects for each phrase, the best first; 0 is all.",
+            largest=9999,
+            suffix="",
+            none=words.ALL,
         )
         self.inside = CheckBox(
             text="Inside shapes",
@@ -123,13 +126,13 @@ class FindPage:
         self.place.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.native = form(
             [
-                side_by_side([self.words, self.find_button]),
-                self.similar_button,
+                self.words,
+                (self.find_button, self.similar_button),
                 self.examples,
                 self.threshold,
                 self.likeness,
-                (self.top_k, self.inside),
-                self.count,
+                self.top_k,
+                side_by_side([self.count, self.inside]),
                 between(self.back, self.place, self.forth),
                 self.take_button,
                 SmallPrint(words.FIND_KEYS),

@@ -12,25 +12,44 @@ from napari_fastsam._napari.words import megabytes
 from napari_fastsam.models.registry import MODELS, TEXT_MODELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from qtpy.QtWidgets import QWidget
+
+    from napari_fastsam.models.registry import Model
 
 _OWN = "a file…"
 _NAMED = {**MODELS, **TEXT_MODELS}
 
 
 class ModelBox(ComboBox):
-    """A combo box of the registry's models and of checkpoints that the user chose."""
+    """A combo box of the registry's models and of checkpoints that the user chose.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    models
+        Those that have a name.
+    label, what, file
+        What it is called, what a model does, and what checkpoints of one's own are.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, Model] = MODELS,
+        *,
+        label: str = "Model",
+        what: str = "The network that finds the objects.",
+        file: str = "a YOLOv8 segmentation checkpoint of your own, .pt or .safetensors.",
+    ) -> None:
+        self._models = models
         self._files: list[str] = []
-        self._last = next(iter(MODELS))
-        about = "\n".join(f"{model.name}: {model.summary}" for model in MODELS.values())
+        self._last = next(iter(models))
+        about = "\n".join(f"{model.name}: {model.summary}" for model in models.values())
         super().__init__(
-            label="Model",
+            label=label,
             choices=self._names,
             value=self._last,
-            tooltip=f"The network that finds the objects.\n{about}\n"
-            "A file: a YOLOv8 segmentation checkpoint of your own, .pt or .safetensors.",
+            tooltip=f"{what}\n{about}\nA file: {file}",
         )
         self.changed.connect(self._chosen)
 
@@ -44,7 +63,7 @@ class ModelBox(ComboBox):
         """
         if name == _OWN:
             raise ValueError(f"{name!r} asks for a file, and is none")
-        if name not in MODELS and Path(name).is_file():
+        if name not in self._models and self._is_known(name):
             self.add_file(name)
         else:
             self.value = name
@@ -59,7 +78,11 @@ class ModelBox(ComboBox):
     def _names(self, _: Any) -> list[tuple[str, str]]:
         """Return what is shown and what it stands for."""
         own = [(Path(path).name, path) for path in self._files]
-        return [*((name, name) for name in MODELS), *own, (_OWN, _OWN)]
+        return [*((name, name) for name in self._models), *own, (_OWN, _OWN)]
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a name that is not in the table stands for a model all the same."""
+        return Path(name).is_file()
 
     def _chosen(self, name: str) -> None:
         """Ask for a file where that was chosen; no file is the choice before."""
@@ -75,6 +98,22 @@ class ModelBox(ComboBox):
         )
         if path:
             self.add_file(path)
+
+
+class TextModelBox(ModelBox):
+    """A combo box of models that compare objects with words; any name of open_clip will do."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            TEXT_MODELS,
+            label="Text model",
+            what="The CLIP that compares objects with words and with each other, in the Find tab.",
+            file="a checkpoint of open_clip of your own, .safetensors or .pt.",
+        )
+
+    def _is_known(self, name: str) -> bool:
+        """Whether a name may stand for a model; open_clip says so when it is used."""
+        return bool(name.strip())
 
 
 def needs_download(name: str) -> bool:

@@ -11,11 +11,14 @@ from psygnal import Signal
 from napari_fastsam._napari import words
 from napari_fastsam._napari.areas import LARGEST
 from napari_fastsam._napari.folds import Fold
+from napari_fastsam._napari.models import TextModelBox
 from napari_fastsam._napari.rows import form
 from napari_fastsam.cleanup import Cleanup
+from napari_fastsam.segmenter import TextSpec
 
 if TYPE_CHECKING:
     from napari_fastsam.placing import Existing
+    from napari_fastsam.segmenter import TextMode
 
 Contrast = Literal["shown", "percentiles"]
 """The layer's contrast limits and gamma as shown, or the plane's range without its extremes."""
@@ -46,6 +49,8 @@ class Settings:
         Whether neighbouring planes are looked at while nothing else is to do.
     closer
         Whether prompts without an answer are looked at again, enlarged.
+    text_model, text_mode
+        What compares objects with words, and how it is shown them; see `TextSpec`.
     """
 
     existing: Existing
@@ -55,6 +60,8 @@ class Settings:
     cache_mb: int
     prefetch: bool
     closer: bool
+    text_model: str
+    text_mode: TextMode
 
 
 class CleanupPanel:
@@ -189,6 +196,14 @@ class SettingsPanel:
             value=True,
             tooltip="Where a prompt has no answer, the network looks again, enlarged, around it.",
         )
+        self.text_model = TextModelBox()
+        self.text_mode = ComboBox(
+            label="Text looks at",
+            choices=[("each object", "crops"), ("the plane", "dense")],
+            value=TextSpec().mode,
+            tooltip="What the text model is shown: each object by itself, or many in one look at "
+            "the plane, which is faster where there are many.",
+        )
         rows: list[Any] = [
             self.contrast,
             self.device,
@@ -196,6 +211,8 @@ class SettingsPanel:
             self.cache_mb,
             self.prefetch,
             self.closer,
+            self.text_model,
+            self.text_mode,
         ]
         self.native = Fold(
             form(rows, margins=_INDENT),
@@ -214,4 +231,6 @@ class SettingsPanel:
             cache_mb=self.cache_mb.value,
             prefetch=self.prefetch.value,
             closer=self.closer.value,
+            text_model=self.text_model.value,
+            text_mode=self.text_mode.value,
         )

@@ -21,6 +21,10 @@ def remembered(form: Form) -> dict[str, Kept]:
         "network.closer": by_value(settings.closer),
         "network.prefetch": by_value(settings.prefetch),
         "network.cache_mb": by_value(settings.cache_mb),
+        "network.text_model": Kept(
+            settings.text_model, lambda: settings.text_model.value, settings.text_model.choose
+        ),
+        "network.text_mode": by_text(settings.text_mode),
         "labels.existing": by_text(settings.existing),
         "labels.grouping": by_text(form.grouping),
         "labels.linked": by_value(form.linked),
@@ -29,6 +33,11 @@ def remembered(form: Form) -> dict[str, Kept]:
         "everything.min_area": by_value(form.min_area),
         "everything.max_area": by_value(form.max_area),
         "everything.preview": by_value(form.everything_preview),
+        "find.words": by_value(form.find.words),
+        "find.threshold": by_value(form.find.threshold),
+        "find.likeness": by_value(form.find.likeness),
+        "find.top_k": by_value(form.find.top_k),
+        "find.inside": by_value(form.find.inside),
         **{f"cleanup.{name}": by_value(step) for name, step in cleanup.steps.items()},
         "cleanup.preview": by_value(cleanup.preview),
         "dock.cleanup": by_value(cleanup.native),

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from magicgui.widgets.bases import ValueWidget
     from qtpy.QtGui import QResizeEvent
 
-    from napari_fastsam._napari.areas import AreaBox
+    from napari_fastsam._napari.areas import LimitBox
 
-    Part = ValueWidget[Any] | AreaBox | QWidget
+    Part = ValueWidget[Any] | LimitBox | QWidget
     Row = str | Part | tuple[Part, ...]
 
 _SHORTEST_TEXT = 6  # characters that a combo box shows at least, so that long names fit any dock

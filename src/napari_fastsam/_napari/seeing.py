@@ -19,7 +19,7 @@ from napari_fastsam._napari.sifting import Picking, Sieve, Sifting
 from napari_fastsam._napari.source import source_in_view
 from napari_fastsam._napari.tidying import Tidying
 from napari_fastsam._napari.watching import Watching
-from napari_fastsam.segmenter import ModelSpec
+from napari_fastsam.segmenter import ModelSpec, TextSpec
 
 if TYPE_CHECKING:
     import napari.viewer
@@ -151,6 +151,9 @@ class Seeing(Form):
         self.scene.looks.cache.max_bytes = settings.cache_mb << 20
         name = self.model.value
         here = self.scene.is_given or not needs_download(name) or name in self._confirmed
+        self.scene.compare_with(
+            TextSpec(model=settings.text_model, device=settings.device, mode=settings.text_mode)
+        )
         # One look: tiles take many times as long, and a person waits; closer looks add detail.
         spec = ModelSpec(
             model=name, device=settings.device, image_size=settings.image_size, tile="off"

@@ -295,6 +295,7 @@ class Wired(Seeing):
             return
         self.current_tab = "find"
         self.finding.find_similar(example)
+        self.show_soon()
 
     def step(self, steps: int) -> bool:
         """Go to the next of what was found, while its tab is open; False if there is nothing."""
@@ -591,6 +592,8 @@ class Wired(Seeing):
             settings.cache_mb,
             settings.prefetch,
             settings.closer,
+            settings.text_model,
+            settings.text_mode,
         )
         for control in watched:
             control.changed.connect(self.look_again)

@@ -18,6 +18,7 @@ NO_IMAGE = "Open an image to begin. File → Open Sample → FastSAM has some."
 NO_IMAGE_STATE = "No image"
 NOT_LOOKED = "Not looked at yet"
 NO_LIMIT = "any"
+ALL = "all"
 VOLUME = "This is a 3D view. Switch to 2D (the cube button below the layer list) to label planes."
 LAYER_GONE = "The image or the labels were removed, so the run was stopped."
 NOTHING_DRAWN = (
@@ -108,7 +109,7 @@ def next_step(now: Situation) -> str:
 
 def _next_on_stack(now: Situation) -> str:
     if now.planes < 2:
-        return "One plane needs the other two tabs only."
+        return "One plane needs the other tabs only."
     if now.prompts:
         return "Take what the points and shapes ask for on all planes, or everything."
     return (
@@ -499,9 +500,7 @@ def found(shown: int, searched: int, taken: int = 0) -> str:
 
 def found_now(number: int) -> str:
     """Say what came of a search, and what to do next."""
-    return (
-        f"{count(number, 'object')} found. Click leaves one out; {take_found(number)} writes them."
-    )
+    return f"{count(number, 'object')} found. Click away what is wrong, then press Take."
 
 
 def found_taken(new: int, crowded: int) -> str:
@@ -535,5 +534,5 @@ def likely(phrase: str, value: float) -> str:
 def ranked(place: int | None, total: int, text: str = "") -> str:
     """Say where one is among what was found, best first; ``None`` before the first step."""
     if not total or place is None:
-        return ""
+        return "best first" if total else ""
     return f"{place + 1} of {total} · {text}"
