@@ -57,14 +57,11 @@ class ImageTower:
         """
         tokens = self._tokens(pixels)
         bias = None
-        if seen is not None and not bool(seen.all()):
-            count = int(seen.sum(1).max())
-            order = seen.byte().argsort(dim=1, descending=True, stable=True)[:, :count]
+        if seen is not None:
+            order, empty = _first(seen)
             tokens = torch.cat([tokens[:, :1], _picked(tokens[:, 1:], order)], dim=1)
-            empty = ~seen.gather(1, order)
             if bool(empty.any()):
-                bias = torch.zeros(len(tokens), 1, 1, count + 1, dtype=tokens.dtype)
-                bias = bias.to(tokens.device)
+                bias = tokens.new_zeros(len(tokens), 1, 1, tokens.shape[1])
                 bias[:, 0, 0, 1:].masked_fill_(empty, -torch.inf)
         return self._through(tokens, bias, slice(0, 1))[:, 0]
 
@@ -77,12 +74,17 @@ class ImageTower:
             (B, 3, size, size), uint8.
         shares
             (B, K, P): which share of each patch, row by row, region k of picture b covers. A
-            region that covers nothing gets a vector without meaning.
+            region that covers nothing gets a vector without meaning. Patches that no region
+            covers cost nothing, and no patch sees them.
         """
         tokens = self._tokens(pixels)
+        order, empty = _first(shares.amax(1) > 0)
+        tokens = torch.cat([tokens[:, :1], _picked(tokens[:, 1:], order)], dim=1)
+        shares = shares.gather(2, order[:, None].expand(-1, shares.shape[1], -1))
         count, places = shares.shape[1], tokens.shape[1]
         blind = tokens.new_full((len(tokens), 1, places + count, places + count), -torch.inf)
         blind[:, 0, :places, :places] = 0
+        blind[:, 0, :places, 1:places].masked_fill_(empty[:, None], -torch.inf)
         relative = shares / shares.amax(2, keepdim=True).clamp_min(1e-6)
         seen = torch.where(relative < LEAST_SHARE, -torch.inf, relative.log())
         blind[:, 0, places:, 1:places] = seen.to(tokens.dtype)
@@ -135,6 +137,13 @@ def _block(block: Any, tokens: Tensor, seen: Tensor, bias: Tensor | None) -> Ten
     tokens = tokens + block.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))
     result: Tensor = tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
     return result
+
+
+def _first(seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the order (B, C) in which what is seen (B, P) comes first, and what is not (B, C)."""
+    count = max(int(seen.sum(1).max()), 1)
+    order = seen.byte().argsort(dim=1, descending=True, stable=True)[:, :count]
+    return order, ~seen.gather(1, order)
 
 
 def _picked(tokens: Tensor, order: Tensor) -> Tensor:

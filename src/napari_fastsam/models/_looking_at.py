@@ -67,33 +67,38 @@ def by_windows(runtime: ClipRuntime, image: Shown, candidates: Instances) -> Ite
     """Yield objects, as regions of windows that show several of about the same size."""
     boxes = surroundings(candidates.bboxes, candidates.shape)
     windows = cover(candidates.bboxes, candidates.shape)
-    windows.sort(key=lambda window: len(window.rows))
-    while windows:
-        tokens = runtime.grid**2 + 1 + 2 * len(windows[-1].rows)
-        step = _batch(runtime, tokens)
-        some, windows = windows[-step:], windows[:-step]
-        yield _regions(runtime, image, candidates, boxes, some)
+    covered = [_covered(candidates, boxes, window, runtime.grid) for window in windows]
+    tokens = [1 + len(shares) + np.count_nonzero(shares.any(0)) for shares in covered]
+    order = np.argsort(tokens, kind="stable")  # alike ones together leave little empty
+    while len(order):
+        step = _batch(runtime, tokens[order[-1]])
+        some, order = order[-step:], order[:-step]
+        yield _regions(runtime, image, [windows[n] for n in some], [covered[n] for n in some])
+
+
+def _covered(
+    candidates: Instances, boxes: NDArray[np.int64], window: Window, grid: int
+) -> NDArray[np.float32]:
+    """Return which share (2K, P) of each patch the objects of a window and their boxes cover."""
+    masks = [shares(candidates, n, window.square, grid) for n in window.rows]
+    around = [box_shares(boxes[n], window.square, grid) for n in window.rows]
+    return np.stack([*masks, *around]).reshape(2 * len(masks), -1)
 
 
 def _regions(
-    runtime: ClipRuntime,
-    image: Shown,
-    candidates: Instances,
-    boxes: NDArray[np.int64],
-    windows: list[Window],
+    runtime: ClipRuntime, image: Shown, windows: list[Window], covered: list[NDArray[np.float32]]
 ) -> Batch:
     """Return what the objects of some windows look like, alone and with their surroundings."""
-    grid, most = runtime.grid, max(len(window.rows) for window in windows)
-    covered = np.zeros((len(windows), 2 * most, grid, grid), np.float32)
-    for at, window in enumerate(windows):
-        for k, n in enumerate(window.rows):
-            covered[at, k] = shares(candidates, n, window.square, grid)
-            covered[at, most + k] = box_shares(boxes[n], window.square, grid)
+    filled = np.zeros((len(windows), max(map(len, covered)), runtime.grid**2), np.float32)
+    for at, parts in enumerate(covered):
+        filled[at, : len(parts)] = parts
     pixels = torch.stack([picture(image, window.square, runtime.size) for window in windows])
-    vectors = runtime.regions(pixels, torch.from_numpy(covered).flatten(2))
-    filled = np.array([[k < len(window.rows) for k in range(most)] for window in windows])
-    rows = np.concatenate([window.rows for window in windows])
-    return Batch(rows, _weighted(vectors[:, :most][filled], vectors[:, most:][filled]))
+    vectors = runtime.regions(pixels, torch.from_numpy(filled))
+    halves = [
+        np.split(found[: len(parts)], 2) for found, parts in zip(vectors, covered, strict=True)
+    ]
+    alone, context = (np.concatenate(half) for half in zip(*halves, strict=True))
+    return Batch(np.concatenate([window.rows for window in windows]), _weighted(alone, context))
 
 
 def _weighted(alone: NDArray[np.float32], context: NDArray[np.float32]) -> NDArray[np.float32]:
