@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._napari.drawn import PromptsByPlane
 from napari_fastsam._napari.finds import Finds, Told, table_of
 from napari_fastsam.prompts import Prompts
+from napari_fastsam.segmenter import TextSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,8 +17,8 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_fastsam.history import History, Step
-    from napari_fastsam.pipeline import Index
-    from napari_fastsam.requests import PlaneResult
+    from napari_fastsam.pipeline import Index, Scorer
+    from napari_fastsam.requests import PlaneResult, Request
 
 
 def with_search(
@@ -49,6 +51,15 @@ def with_search(
     return PromptsByPlane(found) if drawn is None else drawn._replace(planes=found)
 
 
+def described(scorer: Scorer | None, request: Request) -> Any:
+    """Return what the scorer of a request is built from; nothing if nobody asked for it."""
+    if not any(prompts.searching for prompts in (request.prompts or {}).values()):
+        return None
+    if isinstance(scorer, str | PathLike):
+        return TextSpec(model=fspath(scorer))
+    return TextSpec() if scorer is None else getattr(scorer, "spec", scorer)
+
+
 @dataclass(slots=True, eq=False)
 class Answers:
     """What came of the prompts of all planes."""
@@ -77,6 +88,18 @@ class Answers:
     def missing(self) -> list[str]:
         """The words that describe nothing."""
         return [phrase for phrase, missing in self._missing.items() if missing]
+
+    def shortfall(self, left_out: str) -> str:
+        """Say which prompts came to nothing, or why they were left out, and what to do."""
+        parts = [f"{self.unanswered} found no object"] * (self.unanswered > 0)
+        parts += [left_out] * (left_out != "")
+        said = []
+        if parts:
+            said.append(f"Of the prompts, {', and '.join(parts)}. Move them onto objects.")
+        if self.missing:
+            words = ", ".join(map(repr, self.missing))
+            said.append(f"No object found for {words}. Try other words, or a lower threshold.")
+        return " ".join(said)
 
     def show(self, labels: Labels, step: Step, history: History) -> None:
         """Write how objects were found into the layer's features."""

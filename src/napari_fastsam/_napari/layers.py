@@ -18,14 +18,14 @@ from napari_fastsam._napari.drawn import (
     prompts_by_plane,
 )
 from napari_fastsam._napari.labels import check_labels, labels_like
-from napari_fastsam._napari.layer_search import Answers, with_search
+from napari_fastsam._napari.layer_search import Answers, described, with_search
 from napari_fastsam._napari.source import Source, source_of
 from napari_fastsam._napari.views import View, carry, in_view
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.labelling import Labelling, counts_on_each_plane, run_record
 from napari_fastsam.origins import KEY, provenance
 from napari_fastsam.pipeline import Request, run
-from napari_fastsam.segmenter import ModelSpec, TextSpec
+from napari_fastsam.segmenter import ModelSpec
 from napari_fastsam.sources import source_record
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def segment_layers(
     answers = _write(labels, source, request, spec, scorer, existing)
     left_out = "" if found is None else found.reasons.words()
     if answers.unanswered or answers.missing or left_out:
-        warnings.warn(_shortfall(answers, left_out), stacklevel=2)
+        warnings.warn(answers.shortfall(left_out), stacklevel=2)
     return labels
 
 
@@ -298,19 +298,10 @@ def _write(
         replace(source, display=request.display),
         getattr(model, "spec", model),
         closer=request.closer,
-        scorer=_described(scorer, request),
+        scorer=described(scorer, request),
     )
     labels.metadata[KEY] = provenance(work, [told])
     return answers
-
-
-def _described(scorer: Scorer | None, request: Request) -> Any:
-    """Return what the scorer of a request is built from; nothing if nobody asked for it."""
-    if not any(prompts.searching for prompts in (request.prompts or {}).values()):
-        return None
-    if isinstance(scorer, str | PathLike):
-        return TextSpec(model=fspath(scorer))
-    return TextSpec() if scorer is None else getattr(scorer, "spec", scorer)
 
 
 def _unasked(_: Index, __: Prompts) -> Instances:
@@ -326,16 +317,3 @@ def _index(plane: int | tuple[int, ...], axes: PlaneAxes) -> Index:
         given = iter(index)
         index = [next(given) if size > 1 else 0 for size in sizes]
     return tuple(index)
-
-
-def _shortfall(answers: Answers, left_out: str) -> str:
-    """Say which prompts came to nothing, and what to do."""
-    parts = [f"{answers.unanswered} found no object"] * (answers.unanswered > 0)
-    parts += [left_out] * (left_out != "")
-    said = []
-    if parts:
-        said.append(f"Of the prompts, {', and '.join(parts)}. Move them onto objects.")
-    if answers.missing:
-        words = ", ".join(map(repr, answers.missing))
-        said.append(f"No object found for {words}. Try other words, or a lower threshold.")
-    return " ".join(said)
