@@ -6,10 +6,12 @@ from threading import Event
 
 import numpy as np
 import pytest
+from napari.layers import Labels
 
 import napari_fastsam as fs
 from fakes import BlobSegmenter, GreyScorer
 from napari_fastsam._napari import words
+from napari_fastsam._napari.preview import is_preview
 from napari_fastsam._napari.widget import FastSamWidget
 from napari_fastsam._napari.work import PROVENANCE
 from test_matching import BRIGHT, GREY, scene
@@ -137,7 +139,7 @@ def test_only_inside_shapes(viewer, dock):
     shapes = viewer.add_shapes()
     shapes.add_rectangles([[(0, 0), (0, 40), (59, 40), (59, 0)]])
     dock.settle()
-    assert "labels" not in " ".join(layer.name for layer in viewer.layers)  # it asks for nothing
+    assert not any(isinstance(layer, Labels) for layer in viewer.layers if not is_preview(layer))
     assert dock.find.count.said == "2 of 3 objects"
     dock.find_similar(dock.scene.in_view[[1]])
     dock.find.likeness.value = 0.99
@@ -250,3 +252,76 @@ def test_words_are_offered_again_the_last_first(dock):
     dock.find.words.activated.emit(1)
     dock.settle()
     assert shown(dock) == {110}
+
+
+def test_words_asked_before_the_plane_was_looked_at_are_answered_then(viewer, dock, scorer):
+    viewer.layers.clear()
+    viewer.add_image(scene(), rgb=True)
+    ask(dock, "bright")
+    assert dock.find.count.said == "2 of 6 objects"
+
+
+def test_another_plane_waits_for_enter_and_what_was_seen_answers_at_once(viewer, dock, scorer):
+    viewer.layers.clear()
+    viewer.add_image(np.stack([scene(), scene()[:, ::-1]]), rgb=True)
+    dock.settle()
+    viewer.dims.set_point(0, 0)
+    dock.settle()
+    ask(dock, "bright")
+    viewer.dims.set_point(0, 1)
+    dock.settle()
+    assert dock.find.count.said == words.ASK_HERE
+    assert shown(dock) == set()
+    ask(dock, "bright")
+    assert dock.find.count.said == "2 of 6 objects"
+    viewer.dims.set_point(0, 0)
+    dock.settle()
+    assert dock.find.count.said == "2 of 6 objects"
+    assert scorer.looks == [6, 6]
+
+
+def test_words_without_an_image_or_objects_say_what_is_missing(viewer, dock, scorer):
+    viewer.layers.clear()
+    ask(dock, "bright")
+    assert dock.status.message.text() == words.NO_IMAGE
+    viewer.add_image(np.zeros((20, 20), np.uint8))
+    dock.settle()
+    ask(dock, "bright")
+    assert dock.status.message.text() == words.NO_CANDIDATES
+    assert not dock.find.take_button.enabled
+    assert scorer.looks == []
+
+
+def test_a_scorer_that_fails_is_told_once_and_asked_again_by_enter(
+    dock, scorer, monkeypatch, notices
+):
+    with monkeypatch.context() as broken:
+        error = FileNotFoundError("Expected a CLIP, but there is none.")
+        broken.setattr(scorer, "embed", lambda *_, **__: (_ for _ in ()).throw(error))
+        ask(dock, "bright")
+        assert dock.status.message.text() == str(error)
+        assert notices == [str(error)]
+        notices.clear()
+    assert dock.find.count.said == words.ASK_HERE
+    ask(dock, "bright")
+    assert dock.find.count.said == "2 of 6 objects"
+
+
+def test_a_drag_draws_where_to_look(viewer, dock):
+    dock.find.inside.value = True
+    ask(dock, "bright")
+    dock.add_box((0.0, 0.0, 60.0, 40.0))
+    dock.settle()
+    assert dock.find.count.said == "1 of 3 objects"
+    assert not any(isinstance(layer, Labels) for layer in viewer.layers if not is_preview(layer))
+
+
+def test_labels_are_written_over_where_they_give_way(viewer, dock):
+    dock.output.value = labels = viewer.add_labels(np.full((60, 90), 7))
+    ask(dock, "bright")
+    assert dock.find.count.said == "0 of 6 objects · 2 labelled already"
+    dock.settings.existing.value = "overwrite"
+    assert dock.find.count.said == "2 of 6 objects"
+    dock.find.take_button.native.click()
+    assert found(labels) == [7, 8, 9]
+    assert dock.find.count.said == "0 of 6 objects · 2 labelled already"

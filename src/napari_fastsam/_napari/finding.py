@@ -14,7 +14,8 @@ import numpy as np
 from napari_fastsam._napari import words
 from napari_fastsam._napari.finds import Told
 from napari_fastsam._napari.scorers import Search
-from napari_fastsam._napari.searching import Searching, Terms, covered, same_as_labels
+from napari_fastsam._napari.searching import Searching, Terms, is_known, labelled
+from napari_fastsam.selection import looked_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from napari_fastsam.pipeline import Index
     from napari_fastsam.placing import Existing
     from napari_fastsam.prompts import Prompts
+
+_DECIMALS = 6  # of a slider's value, so that 0.3 is not asked for as 0.30000000000000004
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -90,6 +93,7 @@ class Finding:
         self._scene, self._page, self._around = scene, page, around
         self._wanted_on: object = None  # the plane on which somebody waits for an answer
         self._looked = False  # whether its objects were looked at for that
+        self._taken: tuple[object, NDArray[np.bool_]] | None = None  # of which candidates
         self._tell = False
         scene.looks.searched = self._searched
 
@@ -127,6 +131,11 @@ class Finding:
         self._looked = False
         self.refresh()
 
+    def labelled(self) -> None:
+        """Answer beside other labels."""
+        self._taken = None
+        self.refresh()
+
     def refresh(self) -> None:
         """Answer the question on the plane in view, or have its objects looked at for that."""
         searching, looks, view = self.searching, self._scene.looks, self._scene.view
@@ -138,11 +147,12 @@ class Finding:
             prompts = searching.prompts(terms)
             if seen is None or prompts is None or self._nowhere(terms):
                 searching.forget()
-            elif searching.answer(seen, prompts, terms, self._scene.scorer, self._are_taken):
+            elif is_known(seen, prompts, self._scene.scorer):
+                searching.answer(seen, prompts, terms, self._are_taken(seen.candidates))
                 self._tell_found()
             else:
                 searching.forget()
-                self._look(prompts)
+                self._look(seen.candidates, prompts)
         self._show()
 
     def _nowhere(self, terms: Terms) -> bool:
@@ -217,15 +227,22 @@ class Finding:
     def _begin(self) -> None:
         """Have a new question answered."""
         self._wanted_on, self._looked, self._tell = self._here(), False, True
+        view = self._scene.view
+        if view is not None and self._scene.in_view is None:
+            self._scene.look(view.index)  # again, if that has failed
         self.refresh()
 
     def _here(self) -> object:
         sight, view = self._scene.looks.sight, self._scene.view
         return None if sight is None or view is None else (sight.name, view.index)
 
-    def _look(self, prompts: Prompts) -> None:
+    def _look(self, candidates: Instances, prompts: Prompts) -> None:
         """Have the objects of the plane looked at, if somebody waits for that."""
         looks = self._scene.looks
+        if not looked_for(candidates, prompts).any():
+            self._wanted_on = None
+            self._around.say(words.NO_CANDIDATES)
+            return
         if self._wanted_on != self._here() or (self._looked and not looks.searching):
             self._wanted_on = None
             return
@@ -248,27 +265,30 @@ class Finding:
         self._looked = ending == "done"
         if ending == "failed":
             self._wanted_on = None
+            self._show()
 
     def _terms(self, index: Index) -> Terms:
         """Return what the controls say."""
         page = self._page
         region = self._around.region(index) if page.inside.value else None
         return Terms(
-            threshold=page.threshold.value,
-            likeness=page.likeness.value,
+            threshold=round(page.threshold.value, _DECIMALS),
+            likeness=round(page.likeness.value, _DECIMALS),
             top_k=page.top_k.value or None,
             region=region,
         )
 
-    def _are_taken(self, objects: Instances) -> NDArray[np.bool_]:
-        """Return (K,): which objects of the plane in view are labelled already."""
+    def _are_taken(self, candidates: Instances) -> NDArray[np.bool_]:
+        """Return (N,): which candidates of the plane in view are labelled already."""
         work, view = self._scene.written(), self._scene.view
         if work is None or view is None:
-            return np.zeros(len(objects), bool)
-        labels = work.canvas.read(view.index)
-        if self._around.settings()[0] == "keep":
-            return covered(objects, labels != 0)
-        return same_as_labels(objects, labels)
+            return np.zeros(len(candidates), bool)
+        existing, index = self._around.settings()[0], view.index
+        key = (candidates, work, index, existing)
+        if self._taken is None or self._taken[0] != key:
+            taken = labelled(candidates, lambda w: work.canvas.read(index, w), existing)
+            self._taken = (key, taken)
+        return self._taken[1]
 
     def _object(self, candidate: int) -> Instances:
         assert self.searching.answers is not None
@@ -306,9 +326,11 @@ class Finding:
     def _why_none(self) -> str:
         """Say why nothing is shown; nothing while that is on its way."""
         view = self._scene.view
-        if view is None or not self.searching.asked or self._scene.looks.searching:
+        if view is None or not self.searching.asked:
             return ""
-        return words.NO_REGIONS if self._nowhere(self._terms(view.index)) else words.ASK_HERE
+        if self._nowhere(self._terms(view.index)):
+            return words.NO_REGIONS
+        return "" if self._wanted_on == self._here() else words.ASK_HERE
 
     def _show_place(self) -> None:
         """Say where one is among what was found."""

@@ -320,7 +320,18 @@ def _plan(run: Run, work: Work, found: Found) -> Planned:
 def _work(
     asked: Run, cache: CandidateCache, job: Job, cancelled: Callable[[], bool]
 ) -> Iterator[Found]:
-    """Yield the planes of a run, planned where there are labels: in the worker thread."""
+    """Yield the planes of a run, then let go of what is not needed: in the worker thread."""
+    try:
+        yield from _found(asked, cache, job, cancelled)
+    finally:
+        if asked.scorer is not None:
+            asked.scorer.spare()
+
+
+def _found(
+    asked: Run, cache: CandidateCache, job: Job, cancelled: Callable[[], bool]
+) -> Iterator[Found]:
+    """Yield the planes of a run, planned where there are labels."""
     what, total = asked.asked, asked.planes
     if asked.download:
         download_text_model(asked.download, job, cancelled)
@@ -332,15 +343,23 @@ def _work(
     for found in list(asked.waiting.values()):  # of a run that was stopped
         yield from _planned(asked, found, cancelled)
     rest = replace(what, indices=tuple(what.planes()[asked.looked :]))
+
+    def looked(done: int, total: int) -> None:
+        if searching:
+            job.doing = f"Object {done} of {total}"
+
+    searching = any(prompts.searching for prompts in (what.prompts or {}).values())
     results = run(
         rest,
         asked.model,
         scorer=asked.scorer,
         cache=cache,
         cancelled=cancelled,
+        looked=looked,
         course=asked.course,
     )
     for result in results:
+        job.doing = "Segmenting"
         found = Found(
             result.index,
             result.labels,

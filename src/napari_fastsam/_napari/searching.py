@@ -12,8 +12,7 @@ import numpy as np
 
 from napari_fastsam._napari.sifting import Picking
 from napari_fastsam.instances import Instances
-from napari_fastsam.matching import MAX_TAKEN, narrowed
-from napari_fastsam.pipeline import scorer_name
+from napari_fastsam.matching import MAX_TAKEN, identity, narrowed
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.selection import DEFAULT_CONFIDENCE, looked_for, select
 from napari_fastsam.wording import Wording
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
 
     from napari_fastsam._napari.scorers import KeptScorer
     from napari_fastsam.closer import Seen
+    from napari_fastsam.history import Window
     from napari_fastsam.pipeline import Index
+    from napari_fastsam.placing import Existing
     from napari_fastsam.selection import Selection
 
 SAME_IOU = 0.7
@@ -169,12 +170,9 @@ class Searching(Picking):
         seen: Seen,
         prompts: Prompts,
         terms: Terms,
-        scorer: KeptScorer,
-        are_taken: Callable[[Instances], NDArray[np.bool_]],
-    ) -> bool:
-        """Find what answers and is not taken yet, if that needs no network; False if it does."""
-        if not is_known(seen, prompts, scorer):
-            return False
+        taken: NDArray[np.bool_],
+    ) -> None:
+        """Find what answers a question that is known, but for candidates (N,) that are taken."""
         assert seen.looks is not None
         candidates = seen.candidates
         selection = select(candidates, prompts, looks=seen.looks)
@@ -185,23 +183,22 @@ class Searching(Picking):
             allowed &= inside
             if prompts.similar:
                 numbers = np.flatnonzero(inside[selection.answers])[: terms.top_k]
-        taken = are_taken(candidates[selection.answers[numbers]])
+        there = taken[selection.answers[numbers]]
         likeness = _likeness(seen, prompts)
         likeness[~seen.looks.known] = np.nan
         self.answers = Answers(
             prompts,
             terms,
             selection,
-            numbers[~taken],
+            numbers[~there],
             likeness,
             prompts.phrases,
             int(np.count_nonzero(allowed)),
-            int(np.count_nonzero(taken)),
+            int(np.count_nonzero(there)),
         )
         if self.at is not None and self.at not in self.answers.candidates:
             self.at = None
         self.show(candidates[self.answers.candidates])
-        return True
 
     @property
     def left_out(self) -> list[int]:
@@ -242,7 +239,7 @@ class Searching(Picking):
 def is_known(seen: Seen, prompts: Prompts, scorer: KeptScorer) -> bool:
     """Whether a question can be answered without the network."""
     looks = seen.looks
-    if looks is None or scorer_name(looks.scorer) != scorer_name(scorer):
+    if looks is None or looks.by != identity(scorer):
         return False
     if len(looks.vectors) != len(seen.candidates):
         return False
@@ -251,29 +248,38 @@ def is_known(seen: Seen, prompts: Prompts, scorer: KeptScorer) -> bool:
     return prompts.text is None or scorer.knows(looks.vectors[looks.known], prompts.text)
 
 
-def covered(objects: Instances, there: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return (K,): of which objects more than half is on pixels (H, W) that are there already."""
-    shared = [np.count_nonzero(_under(objects, n, there)) for n in range(len(objects))]
-    return np.array(shared, np.int64) > MAX_TAKEN * objects.areas
+def labelled(
+    objects: Instances, read: Callable[[Window], NDArray[Any]], existing: Existing
+) -> NDArray[np.bool_]:
+    """Return (N,): which objects are labelled already.
 
-
-def same_as_labels(objects: Instances, labels: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return (K,): which objects are labelled as they are, on a plane of labels (H, W)."""
-    same = np.zeros(len(objects), bool)
-    sizes = dict(zip(*np.unique(labels, return_counts=True), strict=True))
-    for n, area in enumerate(objects.areas):
-        values, counts = np.unique(_under(objects, n, labels), return_counts=True)
-        most = int(counts.argmax())
-        union = area + sizes[values[most]] - counts[most]
-        same[n] = values[most] != 0 and counts[most] > SAME_IOU * union
-    return same
-
-
-def _under(objects: Instances, number: int, plane: NDArray[Any]) -> NDArray[Any]:
-    """Return what is on a plane (H, W) where an object is."""
-    top, left, bottom, right = objects.bboxes[number]
-    under: NDArray[Any] = plane[top:bottom, left:right][objects.mask(number)]
-    return under
+    Parameters
+    ----------
+    objects
+        On one plane.
+    read
+        Returns the labels of a window of it.
+    existing
+        Where others stay, an object is labelled once they have more than half of it; else once it
+        has a label of its own that is about the same.
+    """
+    found = np.zeros(len(objects), bool)
+    for n, (top, left, bottom, right) in enumerate(objects.bboxes.tolist()):
+        # With some of its surroundings, to see whether a label goes on beside it.
+        first = (max(top - (bottom - top) // 2, 0), max(left - (right - left) // 2, 0))
+        rows = slice(first[0], min(bottom + (bottom - top) // 2, objects.shape[0]))
+        columns = slice(first[1], min(right + (right - left) // 2, objects.shape[1]))
+        part = read((rows, columns))
+        within = part[top - first[0] : bottom - first[0], left - first[1] : right - first[1]]
+        under = within[objects.mask(n)]
+        area, covered = len(under), int(np.count_nonzero(under))
+        if existing != "keep" and covered:
+            values, counts = np.unique(under[under != 0], return_counts=True)
+            most = int(counts.argmax())
+            covered = int(counts[most])
+            area += int(np.count_nonzero(part == values[most])) - covered  # the union of both
+        found[n] = covered > (MAX_TAKEN if existing == "keep" else SAME_IOU) * area
+    return found
 
 
 def _likeness(seen: Seen, prompts: Prompts) -> NDArray[np.float32]:

@@ -90,7 +90,7 @@ class Wired(Seeing):
         self.trails = Trails(viewer, self.runs.worker, begun=self._watch, ended=self._tracks_shown)
         self._last_label = 0
         self.click.followed.linkActivated.connect(lambda plane: self.go_to(int(plane)))
-        self.find.words.asked.connect(self.finding.ask)
+        self.find.words.asked.connect(self._search)
         self.find.examples.linkActivated.connect(lambda _: self.finding.drop_examples())
         self.travels = Worker()  # undoes and redoes long steps, bit by bit
         self._soon = QTimer()
@@ -169,7 +169,7 @@ class Wired(Seeing):
             self.pointing.leave()
         if other:
             self.prompting.adopt()
-        self.finding.refresh()
+        self._answer_search()
 
     def _came(self, index: Index) -> None:
         """Go on with what waited for a plane."""
@@ -180,7 +180,7 @@ class Wired(Seeing):
         self.memory.setText(words.memory(self.scene.looks.cache.nbytes))
         if self.scene.view is not None and index == self.scene.view.index:
             self._show_known()
-            self.finding.refresh()
+            self._answer_search()
             self.pointing.show()
             then, self._when_seen = self._when_seen, None
             if then is not None:
@@ -231,7 +231,7 @@ class Wired(Seeing):
         self._show_followed()
         self.show_soon()
         if self.current_tab == "find":
-            self.finding.refresh()
+            self.finding.labelled()
         elif self.cleanup.preview.value:
             self._show_sifted()
 
@@ -561,8 +561,6 @@ class Wired(Seeing):
             last = asked.work.history.last
             goes_on = last is not None and last.root is asked.step
             asked.work.found(asked.told, last if goes_on else asked.step)
-        if asked.scorer is not None:
-            asked.scorer.spare()
         if self.runs.worker.busy:
             self._show_halted()
             return
@@ -608,7 +606,8 @@ class Wired(Seeing):
             control.changed.connect(self._show_halted)
         page = self.find
         for control in (page.threshold, page.likeness, page.top_k, page.inside, settings.existing):
-            control.changed.connect(self.finding.changed)
+            control.changed.connect(lambda _: self.finding.changed())
+        self.tabs.changed.connect(self._answer_search)
         previewed: tuple[Any, ...] = (self.tabs, self.everything_preview, self.cleanup)
         for control in (*previewed, self.cleanup.preview):
             control.changed.connect(self._show_sifted)
@@ -644,6 +643,18 @@ class Wired(Seeing):
         if self.shapes.value is not None:
             self.follow(self.shapes.value.events.data, self._shapes_changed)
         self._active_changed()
+
+    def _answer_search(self, _: Any = None) -> None:
+        """Show what answers the question on the plane in view, while its tab is open."""
+        if self.current_tab == "find":
+            self.finding.labelled()
+
+    def _search(self, text: str) -> None:
+        """Find what words describe."""
+        if self.scene.view is None:
+            self.look_again()  # says what is missing
+        else:
+            self.finding.ask(text)
 
     def _narrows(self) -> bool:
         """Whether shapes say where a search looks."""
