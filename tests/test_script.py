@@ -188,7 +188,10 @@ def test_any_session_is_a_script(tmp_path, actions):
 @pytest.fixture
 def scorer(monkeypatch):
     """What knows words without a network, whatever is to be built."""
-    monkeypatch.setattr("napari_fastsam.looking.build_scorer", lambda _: GreyScorer())
+    monkeypatch.setattr(
+        "napari_fastsam.looking.build_scorer",
+        lambda given: GreyScorer(given) if isinstance(given, TextSpec) else given,
+    )
     return TextSpec(model="grey")
 
 
@@ -202,7 +205,8 @@ def test_searches_by_words_and_examples_are_in_the_script(scorer, tmp_path):
     work.take(Prompts(text="dark", masks=[image[..., 0] == DARK]), without=[0])
     script = as_script(provenance(work))
     assert 'scorer="grey"' in script
-    assert 'work.take(fs.Prompts(boxes=[(0, 0, 60, 40)], text="bright", top_k=1))' in script
+    take = 'work.take(fs.Prompts(boxes=[(0, 0, 60, 40)], text="bright", threshold=0.5, top_k=1))'
+    assert take in script
     assert "similar=True, threshold=0.99" in script
     assert "without=[0]" in script
     np.testing.assert_array_equal(run_script(work, tmp_path, [image], model), work.labels)

@@ -1,6 +1,7 @@
 """Words and examples from the image to the labels: pipeline, labelling, records, replay, script."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import napari_fastsam as fs
 from fakes import BlobSegmenter, GreyScorer
 from napari_fastsam import Labelling, ModelSpec, Prompts, Request, TextSpec, run, run_regions
 from napari_fastsam.caching import CandidateCache
+from napari_fastsam.matching import SIMILAR_THRESHOLD, TEXT_THRESHOLD
 from napari_fastsam.pipeline import build_scorer
 from napari_fastsam.requests import Found
 from test_matching import BRIGHT, DARK, GREY, scene
@@ -126,9 +128,17 @@ def test_a_cancelled_search_gives_nothing_and_keeps_no_half(scorer):
 
     request = Request(data=scene(), prompts={(): Prompts(text="dark")}, key="image")
     assert not list(run(request, Searched(), scorer=scorer, cache=cache, cancelled=cancelled))
-    assert not len(cache)
+    assert len(cache) == 1  # the network's pass is not lost
     (result,) = run(request, Searched(), scorer=scorer, cache=cache)
     assert len(result.scores) == 2
+
+
+def test_what_is_missing_for_words_is_told_before_the_network_runs(tmp_path):
+    model = Searched()
+    request = Request(data=scene(), prompts={(): Prompts(text="dark")})
+    with pytest.raises(FileNotFoundError):
+        list(run(request, model, scorer=tmp_path / "none.safetensors"))
+    assert model.calls == 0
 
 
 def test_an_empty_plane_needs_no_scorer():
@@ -195,15 +205,50 @@ def test_a_run_over_planes_searches(scorer):
         Prompts(points=[(28, 10)], boxes=[(0, 0, 20, 30)], similar=True, threshold=0.99),
     ],
 )
-def test_searches_are_replayed_exactly(prompts, scorer, monkeypatch):
+def test_searches_are_replayed_exactly(prompts, scorer):
     stack = np.stack([scene(), np.roll(scene(), 3, 1)])
-    monkeypatch.setattr("napari_fastsam.looking.build_scorer", lambda _: GreyScorer())
-    work = Labelling.of(stack, Searched(), axes="ZYXC", scorer=TextSpec(model="grey"))
+    work = Labelling.of(stack, Searched(), axes="ZYXC", scorer=scorer)
     work.take(prompts, plane=1, without=[1] if prompts.text else [])
     work.segment(prompts={0: prompts, 1: prompts}, existing="overwrite")
     told = json.loads(json.dumps(fs.provenance(work)))
-    assert told["sources"][0]["scorer"]["model"] == "grey"
-    assert (fs.replay(told, stack, model=Searched()) == work.labels).all()
+    assert [source["scorer"]["model"] for source in told["sources"]] == ["grey"]
+    assert told["steps"][0]["prompts"]["threshold"] == prompts.threshold
+    assert (fs.replay(told, stack, model=Searched(), scorer=GreyScorer()) == work.labels).all()
+
+
+def test_what_is_the_default_now_is_written_down(scorer):
+    work = Labelling.of(scene(), Searched(), scorer=scorer)
+    work.take(Prompts(text="bright"))
+    work.take(Prompts(points=[(48, 10)], similar=True))
+    asked = [step["prompts"]["threshold"] for step in fs.provenance(work)["steps"]]
+    assert asked == [TEXT_THRESHOLD, SIMILAR_THRESHOLD]
+
+
+def test_an_answer_more_on_a_plane_leaves_those_on_others_their_numbers(scorer):
+    stack = np.stack([scene(), scene(), scene()])
+    work = Labelling.of(stack, Searched(), axes="ZYXC", scorer=scorer)
+    work.segment(prompts={n: Prompts(text="bright") for n in range(3)})
+    told = json.loads(json.dumps(fs.provenance(work)))
+    told["steps"][0]["prompts"][0]["prompts"]["threshold"] = 0.0  # as if more were borderline
+    again = fs.replay(told, stack, model=Searched(), scorer=GreyScorer())
+    assert (again[1:] == work.labels[1:]).all()
+
+
+def test_another_clip_of_the_same_name_is_refused(scorer):
+    work = Labelling.of(scene(), Searched(), scorer=scorer)
+    work.take(Prompts(text="bright"))
+    told = json.loads(json.dumps(fs.provenance(work)))
+    path = Path(fs.__file__).parent / "models" / "starter.safetensors"
+    told["sources"][0] |= {"scorer": {"model": str(path)}, "scorer_sha256": "0" * 64}
+    with pytest.raises(ValueError, match=r"the CLIP .* with SHA-256 0000"):
+        fs.replay(told, scene(), model=Searched())
+
+
+def test_a_search_takes_no_labels(scorer):
+    work = Labelling.of(scene(), Searched(), scorer=scorer)
+    for options in ({"labels": [7, 3]}, {"choices": [0, 0]}):
+        with pytest.raises(ValueError, match="without labels and choices"):
+            work.take(Prompts(text="bright"), **options)
 
 
 def test_numbers_that_others_used_meanwhile_are_left_out_again(scorer, monkeypatch):

@@ -25,6 +25,12 @@ def test_phrases_are_told_apart(text, wanted, unwanted):
     assert Wording.parse(text) == (wanted, unwanted)
 
 
+def test_anything_is_wanted_where_only_what_is_not_is_named():
+    assert Wording.parse("not background").anything
+    assert not Wording.parse("object, not background").anything
+    assert not Wording.parse("anything").anything
+
+
 @pytest.mark.parametrize("text", ["", "   ", "|", " , | ", "not", "not , not", "?!", "..."])
 def test_a_text_without_words_is_refused(text):
     with pytest.raises(ValueError, match=r"Expected words for what is wanted\. Got"):

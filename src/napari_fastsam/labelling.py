@@ -153,7 +153,15 @@ class Labelling(Objects):
         looking = Looking(image, model, axes=axes, display=display, closer=closer, scorer=scorer)
         self.canvas = ArrayCanvas(self.labels, PlaneAxes(*_without_channels(looking.axes)))
         self.candidates = looking
-        record = looking.record()
+        self._tell_source()
+
+    def _tell_source(self, *, searching: bool = False) -> None:
+        """Note what the steps from now on choose from; of a search what knows the words as well."""
+        if not isinstance(self.candidates, Looking):
+            return
+        record = self.candidates.record(searching=searching)
+        if not len(self.history) and self.history.next is None:
+            self.sources.clear()  # nothing was chosen from it
         if record not in self.sources:
             self.sources.append(record)
         number = self.sources.index(record)
@@ -212,10 +220,17 @@ class Labelling(Objects):
         _check_prompts(prompts)
         check_existing(existing)
         plane = position(self.canvas.axes, plane)
+        fail_if(
+            prompts.searching and (labels is not None or choices is not None),
+            "a search without labels and choices: nobody knows how many objects answer",
+            "some",
+            "leave them out, and name in `without` which answers are not wanted",
+        )
         pool, looked, looks = self._look(plane, prompts)
         selection = select(pool, prompts, looks=looks)
         if prompts.searching:
             selection = single_answers(selection, without)
+            self._tell_source(searching=True)
         count = len(selection)
         labels = [None] * count if labels is None else list(labels)
         choices = [0] * count if choices is None else list(choices)
@@ -360,6 +375,7 @@ class Labelling(Objects):
             link=link,
             cleanup=cleanup or Cleanup(),
         )
+        self._tell_source(searching=request.searching)
         step = None
         numbers: dict[int, int] = {}
         for result in looking.run(request):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
@@ -11,13 +11,13 @@ from napari_fastsam.large import shown
 from napari_fastsam.pipeline import CandidateCache, Request, build, build_scorer, run
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.prompts import Prompts
-from napari_fastsam.segmenter import ModelSpec, TextSpec
+from napari_fastsam.segmenter import ModelSpec
 from napari_fastsam.sources import pyramid, source_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from napari_fastsam.pipeline import Index, PlaneResult, Scorer
+    from napari_fastsam.pipeline import Course, Index, PlaneResult, Scorer
     from napari_fastsam.segmenter import Segmenter, TextScorer
 
 
@@ -102,11 +102,10 @@ class Looking:
             **{"closer": self.closer, **asked},
         )
 
-    def run(self, request: Request) -> Iterator[PlaneResult]:
+    def run(self, request: Request, course: Course | None = None) -> Iterator[PlaneResult]:
         """Yield the result of each plane of a request for this image, see `pipeline.run`."""
-        searching = any(one.searching for one in (request.prompts or {}).values())
-        scorer = self.scorer if searching else None
-        return run(request, self.model, scorer=scorer, cache=self.cache)
+        scorer = self.scorer if request.searching else None
+        return run(request, self.model, scorer=scorer, cache=self.cache, course=course)
 
     def look(self, windows: Iterable[Sequence[int]], *, plane: Index = ()) -> None:
         """Look closer at these parts of a plane, in this order, and at no others.
@@ -130,12 +129,15 @@ class Looking:
                 seen = look_at(seen, self.model, image, window)
         self.cache.put(self.request().place(self.model, plane), seen)
 
-    def record(self) -> dict[str, Any]:
-        """Return what the candidates depend on, in plain numbers and words."""
+    def record(self, *, searching: bool = False) -> dict[str, Any]:
+        """Return what the candidates depend on, in plain numbers and words.
+
+        Of a search, what knows the words as well.
+        """
         spec = self._model if isinstance(self._model, ModelSpec | str) else self.model
         if isinstance(spec, str):
             spec = ModelSpec(model=spec)
-        scorer = getattr(self._scorer, "spec", self._scorer)
-        if isinstance(scorer, str | PathLike):
-            scorer = TextSpec(model=fspath(scorer))
+        scorer = None
+        if searching:
+            scorer = getattr(self.scorer, "spec", None)
         return source_record(self, getattr(spec, "spec", spec), closer=self.closer, scorer=scorer)

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fastsam._checks import fail_if
 from napari_fastsam.wording import Wording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from numpy.typing import NDArray
 
@@ -36,6 +35,12 @@ INSIDE = 0.5
 """More than this share of an object has to lie in the box or region that it is looked for in."""
 
 
+def identity(scorer: TextScorer) -> Hashable:
+    """Return what tells a scorer from others: what it is built from, or nothing but itself."""
+    found: Hashable = getattr(scorer, "spec", scorer)
+    return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Looks:
     """What the candidates of a plane look like.
@@ -46,6 +51,8 @@ class Looks:
         (N, D) float32, of length 1, NaN for candidates that were not looked at.
     scorer
         What made them, and compares them with words.
+    by
+        What tells the scorer, as it was then, from others: see `identity`.
 
     Examples
     --------
@@ -58,13 +65,14 @@ class Looks:
 
     vectors: NDArray[np.float32]
     scorer: TextScorer
+    by: Hashable = None
 
     @classmethod
     def of(cls, scorer: TextScorer, image: Shown, candidates: Instances) -> Looks:
         """Return what candidates look like on an (H, W, 3) image, uint8, RGB."""
         vectors = scorer.embed(image, candidates)
         assert vectors is not None  # as nobody could cancel
-        return cls(vectors, scorer)
+        return cls(vectors, scorer, identity(scorer))
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -73,17 +81,24 @@ class Looks:
 
     def scores(self, text: str) -> NDArray[np.float32]:
         """Return (N, W) probabilities for each wanted phrase, 0 for what was not looked at."""
-        known = self.known
-        scores = np.zeros((len(known), len(Wording.parse(text).wanted)), np.float32)
-        if known.any():
+        known, wording = self.known, Wording.parse(text)
+        scores = np.zeros((len(known), len(wording.wanted)), np.float32)
+        if known.any() and wording.anything:  # all that is not what is unwanted
+            unwanted = self.scorer.score(self.vectors[known], "|".join(wording.unwanted))
+            scores[known] = 1 - unwanted.max(1, keepdims=True)
+        elif known.any():
             scores[known] = self.scorer.score(self.vectors[known], text)
         return scores
 
     def likeness(self, examples: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return (N,) cosines in [-1, 1] with the most similar of some candidates."""
+        """Return (N,) cosines in [-1, 1] with the most similar of some candidates.
+
+        Those are like themselves, exactly. Where there are none, nothing is like them, not even -1.
+        """
         vectors = np.nan_to_num(self.vectors)
-        alike = vectors @ vectors[examples].T
-        return np.asarray(alike.max(1, initial=-1.0), np.float32)
+        alike = np.clip(vectors @ vectors[examples].T, -1, 1).max(1, initial=-np.inf)
+        alike[examples] = 1
+        return np.asarray(alike, np.float32)
 
     def completed(
         self,
@@ -118,6 +133,13 @@ class Looks:
         if len(self.vectors):
             vectors[: len(self.vectors)][self.known] = self.vectors[self.known]
         return replace(self, vectors=vectors)
+
+
+def least_likeness(prompts: Prompts) -> float:
+    """Return from which probability or cosine on a candidate answers a search."""
+    if prompts.threshold is not None:
+        return prompts.threshold
+    return SIMILAR_THRESHOLD if prompts.similar else TEXT_THRESHOLD
 
 
 def narrowed(candidates: Instances, prompts: Prompts) -> NDArray[np.bool_]:
@@ -166,23 +188,33 @@ def matches(
 
     Notes
     -----
-    Of answers that overlap by more than half, the better one stays: the more alike in tenths, then
-    by score.
+    Of answers to a question that overlap by more than half, the better one stays: the more alike in
+    tenths, then by score. Answers to different questions may lie in each other, as nuclei in cells,
+    but not be about the same.
     """
-    fail_if(
-        len(likeness) != len(candidates),
-        f"what each of {len(candidates)} candidates looks like",
-        f"that of {len(likeness)}",
-        "look at the same candidates that are chosen from",
-    )
     best = likeness.max(1, initial=-np.inf)
-    kept = np.flatnonzero(allowed & (best >= threshold))
-    order = kept[np.lexsort((-candidates.scores[kept], -np.round(best[kept], 1)))]
-    kept = order[apart(candidates[order])]
-    kept = kept[np.argsort(-best[kept], kind="stable")]
-    asked = likeness.argmax(1)[kept] if len(kept) else kept
-    ranked = tuple(kept[asked == n][:top_k] for n in range(likeness.shape[1]))
+    asked = likeness.argmax(1) if likeness.size else np.zeros(len(likeness), np.intp)
+    able = np.flatnonzero(allowed & (best >= threshold))
+    order = able[np.lexsort((-candidates.scores[able], -np.round(best[able], 1)))]
+    kept = np.zeros(len(candidates), bool)
+    for n in range(likeness.shape[1]):
+        rows = order[asked[order] == n]
+        kept[rows[apart(candidates[rows])]] = True
+    order = order[kept[order]]
+    if likeness.shape[1] > 1:
+        order = order[_distinct(candidates[order])]
+    order = order[np.argsort(-best[order], kind="stable")]
+    ranked = tuple(order[asked[order] == n][:top_k] for n in range(likeness.shape[1]))
     return ranked, tuple(best[numbers].astype(np.float32) for numbers in ranked)
+
+
+def _distinct(candidates: Instances) -> NDArray[np.bool_]:
+    """Return (N,): which candidates, going down the list, have about the pixels of none before."""
+    same = candidates.iou(candidates) > MAX_TAKEN
+    keep = np.zeros(len(candidates), bool)
+    for n in range(len(candidates)):
+        keep[n] = not (same[n] & keep).any()
+    return keep
 
 
 def apart(candidates: Instances) -> NDArray[np.bool_]:

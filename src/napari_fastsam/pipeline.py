@@ -11,7 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os import PathLike, fspath
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from napari_fastsam.cleanup import Cleanup, clean
 from napari_fastsam.closer import extend, next_window
 from napari_fastsam.large import look, shown
 from napari_fastsam.linking import Linker
-from napari_fastsam.matching import Looks
+from napari_fastsam.matching import Looks, identity
 from napari_fastsam.painting import Painting
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.prompts import Prompts
@@ -78,6 +80,11 @@ Scorer = str | PathLike[str] | TextSpec | TextScorer
 """What compares objects with words: a name, a path, what to build, or one that is there."""
 
 
+_BUILT: WeakValueDictionary[TextSpec, TextScorer] = WeakValueDictionary()
+"""Those that somebody still has: what was kept of planes holds on to them, and they are large."""
+_BUILDING = Lock()
+
+
 def build_scorer(scorer: Scorer | None) -> TextScorer:
     """Return what a name, a path or a `TextSpec` means; a scorer is returned as it is."""
     if scorer is None:
@@ -95,7 +102,10 @@ def build_scorer(scorer: Scorer | None) -> TextScorer:
         return scorer
     from napari_fastsam.models.clip import OpenClip
 
-    built: TextScorer = OpenClip.from_spec(scorer)
+    with _BUILDING:
+        built: TextScorer | None = _BUILT.get(scorer)
+        if built is None:
+            _BUILT[scorer] = built = OpenClip.from_spec(scorer)
     return built
 
 
@@ -277,10 +287,15 @@ def _planes(
         if cancelled():
             return
         place = request.place(model, index)
+        searching = request.prompts is not None and request.prompts[index].searching
+        if searching:
+            words()  # what is missing for that is told before the network runs
         known = kept.get(place) if kept is not None else None
         image = _picture(request, index, network)
         seen = _see(request, index, known, network, image, cancelled, looked, least)
-        if seen is not None and request.prompts is not None and request.prompts[index].searching:
+        if seen is not None and searching:
+            if kept is not None and seen is not known:
+                kept.put(place, seen)  # also if what follows is cancelled, or fails
             seen = _look_at_objects(request, index, seen, words(), image, cancelled, looked)
         if seen is None:
             return  # some tiles may be missing
@@ -380,18 +395,13 @@ def _look_at_objects(
     """Return what is known of a plane, with what its objects look like; None if cancelled."""
     assert request.prompts is not None
     looks = seen.looks
-    if looks is None or scorer_name(looks.scorer) != scorer_name(scorer):
-        looks = Looks(np.empty((0, 0), np.float32), scorer)
+    if looks is None or looks.by != identity(scorer):
+        looks = Looks(np.empty((0, 0), np.float32), scorer, identity(scorer))
     wanted = looked_for(seen.candidates, request.prompts[index], request.confidence)
     completed = looks.completed(image, seen.candidates, wanted, cancelled=cancelled, looked=looked)
     if completed is None:
         return None
     return seen if completed is seen.looks else replace(seen, looks=completed)
-
-
-def scorer_name(scorer: TextScorer) -> Any:
-    """Return what tells one scorer from another: its spec, or nothing but itself."""
-    return getattr(scorer, "spec", scorer)
 
 
 def _chosen(request: Request, seen: Seen, index: Index) -> _Plane:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -116,8 +117,8 @@ class Prompts:
             name: _regions(getattr(self, name), self.shape, name, faults)
             for name in ("masks", "scribbles")
         }
-        examples = len(points) or len(boxes) or regions["masks"] or regions["scribbles"]
-        faults += _search_faults(self, bool(examples))
+        marks = (positive.any(), len(boxes), regions["masks"], regions["scribbles"])
+        faults += _search_faults(self, any(marks))
         if faults:
             raise ValueError(
                 message(
@@ -203,8 +204,8 @@ def _search_faults(prompts: Prompts, examples: bool) -> list[str]:
         least = -1 if prompts.similar else 0
         if not prompts.searching:
             faults.append("a threshold without text or similar")
-        elif not least <= prompts.threshold <= 1:
-            faults.append(f"threshold {prompts.threshold}, not from {least} to 1")
+        elif not isinstance(prompts.threshold, Real) or not least <= prompts.threshold <= 1:
+            faults.append(f"threshold {prompts.threshold!r}, not from {least} to 1")
     if prompts.top_k is not None:
         if not prompts.searching:
             faults.append("top_k without text or similar")

@@ -10,6 +10,7 @@ import numpy as np
 from napari_fastsam.cleanup import Cleanup
 from napari_fastsam.history import Edit
 from napari_fastsam.instances import Instances
+from napari_fastsam.matching import least_likeness
 from napari_fastsam.planes import Display
 from napari_fastsam.prompts import ALONE, Prompts
 from napari_fastsam.runs import Runs
@@ -68,9 +69,9 @@ def prompts_to_json(prompts: Prompts) -> dict[str, Any]:
                 for n, box in enumerate(regions.bboxes)
             ]
             found["shape"] = list(regions.shape)
-    for name in _SEARCH:
-        if getattr(prompts, name) not in (None, False):
-            found[name] = _plain(getattr(prompts, name))
+    if prompts.searching:  # with what is the default now, as it may be another one later
+        said = {"text": prompts.text, "similar": prompts.similar or None, "top_k": prompts.top_k}
+        found |= plain(threshold=least_likeness(prompts), **said)
     return found
 
 

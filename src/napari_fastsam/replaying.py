@@ -13,6 +13,7 @@ from napari_fastsam.cleanup import clean
 from napari_fastsam.labelling import Labelling, chosen
 from napari_fastsam.looking import Looking
 from napari_fastsam.origins import record_of
+from napari_fastsam.pipeline import Course
 from napari_fastsam.planes import PlaneAxes
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.records import cleanup_from_json, display_from_json, prompts_from_json
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_fastsam.pipeline import Index
+    from napari_fastsam.pipeline import Index, Scorer
     from napari_fastsam.segmenter import ModelSpec, Segmenter
 
 
@@ -33,6 +34,7 @@ def replay(
     image: Any,
     *,
     model: str | PathLike[str] | ModelSpec | Segmenter | None = None,
+    scorer: Scorer | None = None,
 ) -> NDArray[Any]:
     """Return the labels that were made step by step, made again from the image.
 
@@ -47,6 +49,8 @@ def replay(
         several sources, one image for each in a list, or one for all.
     model
         Finds the candidates in place of the model that was used; then other objects may be found.
+    scorer
+        Compares objects with words in place of the CLIP that was used, as for `run`.
 
     Returns
     -------
@@ -95,7 +99,7 @@ def replay(
         number = step.get("source", 0)
         if number < len(sources):
             if number not in seers:
-                seers[number] = _looking(images[number], sources[number], model)
+                seers[number] = _looking(images[number], sources[number], model, scorer)
             work.candidates = seers[number]
         work.canvas = ArrayCanvas(array, PlaneAxes(step.get("axes", told["axes"]), array.shape))
 
@@ -192,11 +196,15 @@ def run_again(work: Labelling, record: Mapping[str, Any]) -> None:
         closer=False,
     )
     step = work.begin({**record, "planes": list(record["planes"]), "numbers": [], "looked": []})
-    results = looking.run(request)
+    # Another answer to a search, on another machine, leaves those on other planes their numbers.
+    course = Course() if request.searching else None
+    results = looking.run(request, course)
     for plane in request.planes():
         looking.look(looked.get(plane, ()), plane=plane)  # just before, while the cache has it
-        result = next(results)
         pairs = numbers.get(plane)
+        if course is not None and pairs and not request.link:
+            course.asked = min(number for number, _ in pairs) - 1
+        result = next(results)
         if pairs is not None:
             planned = work.plan(
                 result.index,
@@ -215,6 +223,7 @@ def _looking(
     image: Any,
     source: Mapping[str, Any],
     model: str | PathLike[str] | ModelSpec | Segmenter | None,
+    scorer: Scorer | None,
 ) -> Looking:
     """Return the candidates of a source, checked to be the same."""
     levels = arrays_of(image, source["image"])
@@ -224,7 +233,7 @@ def _looking(
         axes=source["axes"],
         display=display_from_json(source["display"]),
         closer=source.get("closer", True),
-        scorer=scorer_of(source),
+        scorer=scorer_of(source, scorer),
     )
 
 

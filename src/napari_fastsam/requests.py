@@ -108,6 +108,11 @@ class Request:
         """The score below which *everything* leaves candidates out."""
         return DEFAULT_CONFIDENCE if self.confidence is None else self.confidence
 
+    @property
+    def searching(self) -> bool:
+        """Whether objects are asked for by words or examples on any plane."""
+        return any(prompts.searching for prompts in (self.prompts or {}).values())
+
     def planes(self) -> list[Index]:
         """Return the planes that will be looked at, in order."""
         wanted = list(self.layout.indices() if self.indices is None else self.indices)

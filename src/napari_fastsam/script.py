@@ -13,7 +13,7 @@ from napari_fastsam.origins import record_of
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.records import display_from_json
 from napari_fastsam.runs import Runs
-from napari_fastsam.sources import scorer_of
+from napari_fastsam.sources import scorer_spec
 from napari_fastsam.spelling import Code, call_code, cleanup_code, model_code, scorer_code, text
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class _Writer:
             said.append(f"display=fs.{call_code(display, Display())}")
         if self._looks_noted or not source.get("closer", True):
             said.append("closer=False")
-        scorer = scorer_of(source)
+        scorer = scorer_spec(source)
         if scorer is not None:
             said.append(f"scorer={scorer_code(scorer)}")
         return ", ".join(said)
@@ -271,7 +271,7 @@ class _Writer:
                 if part["plane"] in came
             )
             known = ("confidence", "min_area", "max_area", "link")
-            options = {name: step[name] for name in known if step.get(name)}
+            options = {name: step[name] for name in known if step.get(name) not in (None, False)}
             said = [f"prompts={{{prompts}}}"] if asked else []
             planes = [tuple(plane) for plane in came]
             labels = self._told["labels"]

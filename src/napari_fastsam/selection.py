@@ -13,14 +13,7 @@ import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.instances import empty_labels
-from napari_fastsam.matching import (
-    SIMILAR_THRESHOLD,
-    TEXT_THRESHOLD,
-    Looks,
-    apart,
-    matches,
-    narrowed,
-)
+from napari_fastsam.matching import Looks, apart, least_likeness, matches, narrowed
 from napari_fastsam.prompts import ALONE, Prompts
 
 if TYPE_CHECKING:
@@ -92,7 +85,12 @@ class Selection:
         """Return the selection with a prompt's next candidate first; the first becomes the last."""
         ranked = list(self.ranked)
         ranked[prompt] = np.roll(ranked[prompt], -steps)
-        return replace(self, ranked=tuple(ranked))
+        likeness = self.likeness
+        if likeness is not None:
+            turned = list(likeness)
+            turned[prompt] = np.roll(turned[prompt], -steps)
+            likeness = tuple(turned)
+        return replace(self, ranked=tuple(ranked), likeness=likeness)
 
     def to_labels(self, dtype: DTypeLike = np.uint32) -> NDArray[Any]:
         """Return an (H, W) label image: the best answer to prompt i is i + 1.
@@ -217,13 +215,19 @@ def _found(candidates: Instances, prompts: Prompts, least: float, looks: Looks |
         "pass looks=Looks.of(OpenClip(), image, candidates), or use run, which does so",
     )
     assert looks is not None
+    fail_if(
+        len(looks.vectors) != len(candidates),
+        f"what each of {len(candidates)} candidates looks like",
+        f"that of {len(looks.vectors)}",
+        "look at the same candidates that are chosen from",
+    )
     allowed = candidates.scores >= least
     if prompts.text is not None:
-        likeness, threshold = looks.scores(prompts.text), TEXT_THRESHOLD
+        likeness = looks.scores(prompts.text)
         allowed &= narrowed(candidates, prompts)
     else:
         examples = _examples(candidates, prompts)
-        likeness, threshold = looks.likeness(examples)[:, None], SIMILAR_THRESHOLD
+        likeness = looks.likeness(examples)[:, None]
         against = prompts.points[~_positive(prompts)]
         allowed &= ~candidates.contains(against).any(0)
         allowed[examples] = True
@@ -231,7 +235,7 @@ def _found(candidates: Instances, prompts: Prompts, least: float, looks: Looks |
         candidates,
         likeness,
         allowed,
-        threshold=threshold if prompts.threshold is None else prompts.threshold,
+        threshold=least_likeness(prompts),
         top_k=prompts.top_k,
     )
     return Selection(candidates, ranked, how_well)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
+    from napari_fastsam.pipeline import Scorer
     from napari_fastsam.segmenter import Segmenter
 
 
@@ -76,6 +77,7 @@ def source_record(source: Any, spec: Any, *, closer: bool, scorer: Any = None) -
         found["sha256"] = model_hash(spec)
     if isinstance(scorer, TextSpec):
         found["scorer"] = plain(**asdict(scorer))
+        found["scorer_sha256"] = scorer_hash(scorer)
     return found
 
 
@@ -232,12 +234,30 @@ def _shapes(shapes: Sequence[Sequence[int]]) -> str:
     return ", ".join(str(tuple(shape)) for shape in shapes)
 
 
-def scorer_of(source: Mapping[str, Any]) -> TextSpec | None:
-    """Return what compared objects with words, None if nothing is said of it."""
+def scorer_spec(source: Mapping[str, Any]) -> TextSpec | None:
+    """Return what compared objects with words is built from, None if nothing is said of it."""
     if "scorer" not in source:
         return None
     told = dict(source["scorer"])
     return TextSpec(**{**told, "background": tuple(told.get("background", ()))})
+
+
+def scorer_of(source: Mapping[str, Any], given: Scorer | None) -> Scorer | None:
+    """Return what compared objects with words, or the given one; refuse another file of its name.
+
+    ``None`` if nothing was compared.
+    """
+    spec = scorer_spec(source)
+    if given is not None or spec is None:
+        return given
+    wanted, known = source.get("scorer_sha256"), scorer_hash(spec)
+    fail_if(
+        None not in (wanted, known) and wanted != known,
+        f"the CLIP {spec.model} with SHA-256 {wanted}",
+        f"a file with {known}",
+        "get the file that was used, or pass scorer= to use this one all the same",
+    )
+    return spec
 
 
 def model_of(

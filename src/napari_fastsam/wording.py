@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from napari_fastsam._checks import fail_if
 
-ANYTHING = "object"
+ANYTHING = "anything"
 """What is wanted where only unwanted phrases are named."""
 
 
@@ -24,6 +24,11 @@ class Wording(NamedTuple):
 
     wanted: tuple[str, ...]
     unwanted: tuple[str, ...] = ()
+
+    @property
+    def anything(self) -> bool:
+        """Whether all is wanted that is not unwanted."""
+        return self.wanted == (ANYTHING,) and bool(self.unwanted)
 
     @classmethod
     def parse(cls, text: str) -> Wording:

@@ -88,7 +88,7 @@ class Answers:
     def told(self, candidate: int) -> tuple[str, float] | None:
         """Return the phrase that a candidate answers best and how well; None if nobody knows."""
         row = self.likeness[candidate]
-        if np.isnan(row).any():
+        if not np.isfinite(row).all():
             return None
         best = int(row.argmax())
         return self.phrases[best], float(row[best])
@@ -245,7 +245,11 @@ def is_known(seen: Seen, prompts: Prompts, scorer: KeptScorer) -> bool:
         return False
     if (looked_for(seen.candidates, prompts) & ~looks.known).any():
         return False
-    return prompts.text is None or scorer.knows(looks.vectors[looks.known], prompts.text)
+    if prompts.text is None:
+        return True
+    wording = Wording.parse(prompts.text)
+    text = "|".join(wording.unwanted) if wording.anything else prompts.text  # as `Looks.scores`
+    return scorer.knows(looks.vectors[looks.known], text)
 
 
 def labelled(
