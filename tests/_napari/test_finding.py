@@ -325,3 +325,22 @@ def test_labels_are_written_over_where_they_give_way(viewer, dock):
     dock.find.take_button.native.click()
     assert found(labels) == [7, 8, 9]
     assert dock.find.count.said == "0 of 6 objects · 2 labelled already"
+
+
+def test_only_unwanted_words_ask_for_all_else(dock, scorer):
+    ask(dock, "not grey")
+    assert dock.find.count.said == "4 of 6 objects"
+    assert scorer.looks == [6]
+
+
+def test_only_searches_are_recorded_with_what_compared(viewer, dock):
+    dock.current_tab = "click"
+    points = viewer.add_points()
+    points.add((28, 10))
+    dock.current_tab = "find"
+    ask(dock, "bright")
+    dock.find.take_button.native.click()
+    points.add((48, 10))
+    record = labels_of(viewer).metadata[PROVENANCE]
+    assert [step.get("source", 0) for step in record["steps"]] == [0, 1, 0]
+    assert ["scorer" in source for source in record["sources"]] == [False, True]

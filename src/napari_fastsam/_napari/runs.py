@@ -345,10 +345,9 @@ def _found(
     rest = replace(what, indices=tuple(what.planes()[asked.looked :]))
 
     def looked(done: int, total: int) -> None:
-        if searching:
+        if what.searching:
             job.doing = f"Object {done} of {total}"
 
-    searching = any(prompts.searching for prompts in (what.prompts or {}).values())
     results = run(
         rest,
         asked.model,

@@ -191,8 +191,10 @@ class Scene:
         """The Labels layer that was worked on, also while nothing can be seen, as in 3D."""
         return None if self.labels is None else self._works.get(self.labels)
 
-    def work_on(self, *, make: bool) -> Work | None:
+    def work_on(self, *, make: bool, searching: bool = False) -> Work | None:
         """Return the Labels layer that is worked on, made if there is none and `make` is so.
+
+        What comes of words or examples (`searching`) is recorded with what compared them.
 
         Raises
         ------
@@ -229,11 +231,10 @@ class Scene:
             self._works[labels] = work
         work.lie(source.axes)
         work.about_to_number()
-        sight, words = self.looks.sight, self.scorer.spec
-        if sight is not None and work.told_of != (sight, words):
-            scorer = None if words == TextSpec() else words
+        sight, scorer = self.looks.sight, self.scorer.spec if searching else None
+        if sight is not None and work.told_of != (sight, scorer):
             work.source(source_record(source, sight.model.spec, closer=sight.closer, scorer=scorer))
-            work.told_of = (sight, words)
+            work.told_of = (sight, scorer)
         return work
 
     def written(self) -> Work | None:

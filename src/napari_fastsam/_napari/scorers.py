@@ -15,6 +15,8 @@ import psutil
 
 from napari_fastsam.models.registry import TEXT_MODELS, fetch
 from napari_fastsam.pipeline import build_scorer, run
+from napari_fastsam.segmenter import TextSpec
+from napari_fastsam.sources import scorer_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from napari_fastsam.instances import Instances
     from napari_fastsam.pipeline import CandidateCache, Index
     from napari_fastsam.prompts import Prompts
-    from napari_fastsam.segmenter import Shown, TextScorer, TextSpec
+    from napari_fastsam.segmenter import Shown, TextScorer
 
 LEAST_FREE = 2 << 30
 """Bytes of memory: where less is available after use, the scorer's weights are let go."""
@@ -85,6 +87,8 @@ class KeptScorer:
     def _built(self) -> TextScorer:
         with self._lock:
             self._scorer = scorer = build_scorer(self._scorer)
+            if isinstance(self.spec, TextSpec):
+                scorer_hash(self.spec)  # read here once, so that it is at hand for the record
         return scorer
 
 

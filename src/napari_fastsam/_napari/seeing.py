@@ -279,10 +279,10 @@ class Seeing(Form):
         if view is not None and planned.edit.index == view.index and wanted == self._wanted():
             self.preview.objects(tidying.difference(planned, view.axes.plane_shape))
 
-    def _work(self, *, make: bool = False) -> Work | None:
+    def _work(self, *, make: bool = False, searching: bool = False) -> Work | None:
         """Return the Labels layer that is worked on, or show why it cannot be."""
         try:
-            return self.scene.work_on(make=make)
+            return self.scene.work_on(make=make, searching=searching)
         except EXPECTED_ERRORS as error:
             self._show(error)
             return None

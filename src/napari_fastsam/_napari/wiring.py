@@ -25,6 +25,7 @@ from napari_fastsam._napari.tab_key import TabKey
 from napari_fastsam._napari.trails import Trails
 from napari_fastsam._napari.watching import CALM
 from napari_fastsam._napari.worker import Worker
+from napari_fastsam.pipeline import Request
 from napari_fastsam.prompts import Prompts
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from napari_fastsam._napari.worker import Ending, Job
     from napari_fastsam.cleanup import Cleanup
     from napari_fastsam.instances import Instances
-    from napari_fastsam.pipeline import Index, Request
+    from napari_fastsam.pipeline import Index
     from napari_fastsam.placing import Existing
     from napari_fastsam.segmenter import Segmenter, TextScorer
 
@@ -124,7 +125,7 @@ class Wired(Seeing):
         return Surroundings(
             region=self._region,
             settings=self._how_to_take,
-            work=lambda: self._work(make=True),
+            work=lambda: self._work(make=True, searching=True),
             download=self._text_download,
             free=lambda: not self.runs.worker.busy,
             say=self.status.say,
@@ -459,6 +460,7 @@ class Wired(Seeing):
             self._begin(halted.run, asking)
             return
         settings = self.settings.settings
+        searching = isinstance(asked, Request) and asked.searching
         run = Run(
             asked=asked,
             model=sight.model,
@@ -466,12 +468,12 @@ class Wired(Seeing):
             existing=settings.existing,
             axes=sight.source.axes,
             layers=sight.source.layers,
-            make=lambda: self.scene.work_on(make=True),
+            make=lambda: self.scene.work_on(make=True, searching=searching),
             questions=questions or {},
             scorer=self.scene.scorer,
             download=download,
         )
-        work = self._work(make=make)
+        work = self._work(make=make, searching=searching)
         if work is None and (make or self.scene.labels is not None):
             return  # why was shown
         run.write_to(work)
