@@ -188,10 +188,12 @@ def test_any_session_is_a_script(tmp_path, actions):
 @pytest.fixture
 def scorer(monkeypatch):
     """What knows words without a network, whatever is to be built."""
-    monkeypatch.setattr(
-        "napari_fastsam.looking.build_scorer",
-        lambda given: GreyScorer(given) if isinstance(given, TextSpec) else given,
-    )
+
+    def build(given):
+        spec = TextSpec(model=given) if isinstance(given, str) else given
+        return GreyScorer(spec) if isinstance(spec, TextSpec) else given
+
+    monkeypatch.setattr("napari_fastsam.looking.build_scorer", build)
     return TextSpec(model="grey")
 
 
@@ -202,6 +204,7 @@ def test_searches_by_words_and_examples_are_in_the_script(scorer, tmp_path):
     work.undo()
     work.take(Prompts(text="bright", boxes=[(0, 0, 60, 40)], top_k=1))
     work.take(Prompts(points=[(28, 10)], similar=True, threshold=0.99), cleanup=Cleanup(opening=1))
+    work.reserve(4)
     work.take(Prompts(text="dark", masks=[image[..., 0] == DARK]), without=[0])
     script = as_script(provenance(work))
     assert 'scorer="grey"' in script
