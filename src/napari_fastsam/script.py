@@ -11,7 +11,7 @@ import numpy as np
 from napari_fastsam.canvas import ArrayCanvas
 from napari_fastsam.origins import record_of
 from napari_fastsam.planes import Display, PlaneAxes
-from napari_fastsam.records import display_from_json
+from napari_fastsam.records import display_from_json, prompts_from_json
 from napari_fastsam.runs import Runs
 from napari_fastsam.sources import scorer_spec
 from napari_fastsam.spelling import Code, call_code, cleanup_code, model_code, scorer_code, text
@@ -194,12 +194,10 @@ class _Writer:
         labels = step["labels"]
         named = [label for label in labels if label is not None]
         given: Any = None
-        if (
-            named
-            and named == list(range(named[0], named[0] + len(named)))
-            and (named[0] >= self._next)
-        ):
-            self._skip_to(named[0])
+        searched = prompts_from_json(step["prompts"]).searching
+        row = list(range(min(named), min(named) + len(named))) if named else []
+        if named and (searched or (named == row and named[0] >= self._next)):
+            self._skip_to(min(named))
         elif named:
             given = labels
         self._next = max([self._next, *(label + 1 for label in named)])

@@ -288,14 +288,15 @@ def test_a_folder_is_searched_image_by_image(scorer, monkeypatch):
     assert [done.summary.count for done in outcomes] == [2, 2]
 
 
-@pytest.mark.parametrize("path", ["plane.zarr", "planes.zarr"])
+@pytest.mark.parametrize("stacked", [False, True])
 @pytest.mark.parametrize("tile", [48, 500])
-def test_large_planes_are_searched_tile_by_tile(scorer, monkeypatch, path, tile):
+def test_large_planes_are_searched_tile_by_tile(scorer, monkeypatch, stacked, tile):
     monkeypatch.setattr("napari_fastsam.batch.tiles.IN_PARTS", 50)
     model = Levels()
     model.spec = ModelSpec(model="levels", tile=tile)
     plane = np.tile(PLANE, (2, 3))
-    planes = plane if path == "plane.zarr" else np.stack([plane, plane[::-1]])
+    planes = np.stack([plane, plane[::-1]]) if stacked else plane
+    path = f"large-{stacked}-{tile}.zarr"  # as zarrs of a name are kept open
     zarr.create_array(path, data=planes)
     asked = {"text": "bright | dark", "boxes": ((0, 0, 120, 200),)}
     (done,) = segment(path, "v.npy", scorer, model=model, **asked)
@@ -315,11 +316,11 @@ def test_a_large_plane_goes_on_in_the_middle(scorer, monkeypatch):
     monkeypatch.setattr("napari_fastsam.batch.images._MOST_TILES", 1)
     model = Levels()
     model.spec = ModelSpec(model="levels", tile=48)
-    zarr.create_array("plane.zarr", data=PLANE)
+    zarr.create_array("middle.zarr", data=PLANE)
     stopping = Stopping(scorer, 3, model)
     with pytest.raises(KeyboardInterrupt):
-        segment("plane.zarr", "v.npy", scorer, model=model, workers=stopping, text="dark")
+        segment("middle.zarr", "v.npy", scorer, model=model, workers=stopping, text="dark")
     assert scorer.looks == []
-    segment("plane.zarr", "v.npy", scorer, model=model, text="dark")
+    segment("middle.zarr", "v.npy", scorer, model=model, text="dark")
     assert len(scorer.looks) == 1
     assert (PLANE[np.load("v.npy") > 0] == DARK).all()
