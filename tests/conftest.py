@@ -25,6 +25,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+SMALL_CLIP = Path(__file__).parent / "clip" / "shapes.safetensors"
+"""Knows coloured shapes; see the folder's README."""
+
+
+@pytest.fixture
+def small_clip(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let the small CLIP be what is called ViT-B-32, whose weights nobody has fetched."""
+    from napari_fastsam.models import clip
+
+    find = clip.find
+    monkeypatch.setattr(clip, "find", lambda name: SMALL_CLIP if name == "ViT-B-32" else find(name))
+    return SMALL_CLIP
+
+
 @pytest.fixture
 def blobs() -> BlobSegmenter:
     return BlobSegmenter()

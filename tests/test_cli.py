@@ -511,13 +511,16 @@ def test_a_click_takes_a_coin(tmp_path):
 
 
 def documented():
-    page = (Path(__file__).parents[1] / "docs" / "cli.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.S | re.M)
+    folder = Path(__file__).parents[1] / "docs"
+    pages = [(folder / name).read_text(encoding="utf-8") for name in ("cli.md", "text.md")]
+    blocks = [
+        block for page in pages for block in re.findall(r"^```bash\n(.*?)^```", page, re.S | re.M)
+    ]
     return [line for block in blocks for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("command", documented())
-def test_the_commands_of_the_page_run(specs, training, monkeypatch, command):
+def test_the_commands_of_the_pages_run(specs, training, monkeypatch, small_clip, command):
     from napari_fastsam.models import registry
 
     monkeypatch.setattr(registry, "fetch", lambda name, *, progress: Path(name))

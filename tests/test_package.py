@@ -78,7 +78,8 @@ def python_blocks(page: Path) -> str:
         if "```python" in page.read_text(encoding="utf-8")
     ],
 )
-def test_the_python_of_every_page_runs(page, tmp_path, monkeypatch):
+@pytest.mark.filterwarnings("ignore:No object found")  # of what the small CLIP has never seen
+def test_the_python_of_every_page_runs(page, tmp_path, monkeypatch, small_clip):
     monkeypatch.chdir(tmp_path)
     exec(compile(python_blocks(ROOT / page), page, "exec"), {"__name__": page})
 
@@ -113,7 +114,7 @@ def test_the_license_goes_with_the_package():
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
-def test_the_examples_run(example, tmp_path, monkeypatch, capsys):
+def test_the_examples_run(example, tmp_path, monkeypatch, capsys, small_clip):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(ROOT / "examples" / example))
     assert capsys.readouterr().out
