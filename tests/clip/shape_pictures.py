@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import zoom
 from shape_drawing import GROUNDS, SHAPES, TONES, Thing, frame, ground, inside, stands_out, tinted
 
-SIDE = 56
+SIDE = 48
 ANY = ("thing", "object", "shape", "item")
 EVEN = {"white": 255, "black": 0, "grey": 127}
 
@@ -112,26 +112,28 @@ class Caption:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """(56, 56, 3) uint8, the things on it, the most prominent first, and the tone of its ground."""
+    """(48, 48, 3) uint8, the things on it, the most prominent first, and the tone of its ground."""
 
     image: np.ndarray
     things: tuple[Thing, ...]
     tone: str
 
 
-def picture(rng: np.random.Generator) -> Picture:
-    """Draw a picture."""
+def picture(rng: np.random.Generator, *, easy: bool = False) -> Picture:
+    """Draw a picture; an easy one is of one large thing, cut out on an even ground."""
     size = 2 * SIDE  # drawn twice as large: outlines are smooth once it is halved
-    even = rng.random() < 0.25
+    even = easy or rng.random() < 0.25
     tone = str(rng.choice(list(EVEN if even else TONES)))
     if even:
         canvas = np.full((size, size, 3), EVEN[tone], np.float32)
     else:
         canvas = ground((SIDE, SIDE), tone, str(rng.choice(GROUNDS)), rng)
         canvas = canvas.repeat(2, 0).repeat(2, 1)
-    count = int(rng.choice(4, p=[0.07, 0.6, 0.23, 0.1]))
+    count = 1 if easy else int(rng.choice(4, p=[0.07, 0.6, 0.23, 0.1]))
     things = tuple(_thing(rng, tone) for _ in range(count))
-    largest = rng.uniform(0.25, 0.95) if count == 1 else rng.uniform(0.3, 0.6)
+    prominent = easy or rng.random() < 0.75  # as what a photograph was taken of
+    largest = rng.uniform(*(0.55, 0.95) if prominent else (0.25, 0.55))
+    largest = largest if count == 1 else rng.uniform(0.35, 0.65)
     places = [rng.uniform(0.2, 0.8, 2) for _ in things]
     for n, thing in reversed(list(enumerate(things))):
         extent = largest * (1 if n == 0 else rng.uniform(0.5, 0.9))
@@ -139,9 +141,7 @@ def picture(rng: np.random.Generator) -> Picture:
             slack = max(1 - extent, 0.1) / 2
             places[0] = 0.5 + rng.uniform(-slack, slack, 2)
         radius = extent * size / 2
-        angle = rng.uniform(-0.35, 0.35) if rng.random() < 0.7 else rng.uniform(-3.14, 3.14)
-        if thing.shape in ("square", "cross"):
-            angle = rng.uniform(-0.35, 0.35)
+        angle = rng.uniform(-0.35, 0.35)
         low = np.maximum(places[n] * size - radius - 1, 0).astype(int)
         high = (places[n] * size + radius + 2).astype(int)
         window = canvas[low[0] : high[0], low[1] : high[1]]
@@ -149,8 +149,8 @@ def picture(rng: np.random.Generator) -> Picture:
         where = inside(thing.shape, u, v)
         window[where] = tinted(thing, u, v, rng)[where]
     image = sum(canvas[row::2, col::2] for row in (0, 1) for col in (0, 1)) / 4
-    if rng.random() < 0.3:
-        image = _blurred(image, int(rng.integers(14, 36)))
+    if not easy and rng.random() < 0.25:
+        image = _blurred(image, int(rng.integers(12, 32)))
     image += rng.normal(0, rng.uniform(0, 8), image.shape)
     return Picture(np.clip(image, 0, 255).astype(np.uint8), things, tone)
 
