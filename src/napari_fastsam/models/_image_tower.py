@@ -21,7 +21,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAST_SHARE = 0.05
+LEAST_SHARE = 0.5
 """A region does not see patches that it covers less than this, beside the one it covers most."""
 
 
