@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from napari_fastsam.instances import Instances
 from napari_fastsam.models import clip_runtime
@@ -18,7 +22,6 @@ from napari_fastsam.segmenter import TextScorer, TextSpec
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import torch
     from numpy.typing import NDArray
 
 MODES = ("crops", "dense")
@@ -300,3 +303,37 @@ def test_modes_that_are_none_are_refused(mode: Any, clip_file: Path) -> None:
 
 def test_it_says_what_it_is(clip: OpenClip) -> None:
     assert repr(clip) == f"<OpenClip clip.safetensors · CPU · {clip.spec.mode}>"
+
+
+def test_what_is_cut_is_said_each_time(clip: OpenClip) -> None:
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="of which this was cut"):
+            words(clip, " ".join(["cell"] * 90))
+
+
+def test_other_weights_under_the_same_name_bring_their_own_words(
+    clip_config: dict[str, Any], clip_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.safetensors"
+    path.write_bytes(clip_file.read_bytes())
+    scorer = OpenClip(path, device="cpu")
+    before = words(scorer, "red cell")
+    content = load_file(path)
+    content["text_projection"] = content["text_projection"].flip(1).contiguous()
+    save_file(content, path, {"model_cfg": json.dumps(clip_config)})
+    os.utime(path, (0, 0))
+    scorer.release()
+    scorer.embed(np.zeros((4, 4, 3), np.uint8), Instances.empty((4, 4)))
+    expected = words(OpenClip(path, device="cpu"), "red cell")
+    assert not np.allclose(before, expected)
+    np.testing.assert_array_equal(words(scorer, "red cell"), expected)
+
+
+def test_a_scale_beyond_all_bounds_is_the_largest(
+    clip_config: dict[str, Any], clip_file: Path, tmp_path: Path
+) -> None:
+    content = load_file(clip_file)
+    content["logit_scale"] = torch.tensor(1000.0)
+    path = tmp_path / "clip.safetensors"
+    save_file(content, path, {"model_cfg": json.dumps(clip_config)})
+    assert np.isfinite(words(OpenClip(path, device="cpu"), "red cell")).all()

@@ -166,3 +166,14 @@ def test_large_masks_are_measured_in_steps() -> None:
 
 def test_windows_reach_as_far_as_surroundings_do() -> None:
     assert _windows.SPREAD[0] >= _windows.REACH
+
+
+@pytest.mark.parametrize("width", [1, 2, 3])
+@pytest.mark.parametrize("length", [1000, 2050, 4180, 8192])
+def test_long_thin_objects_are_shown(width: int, length: int) -> None:
+    shape = (width + 4, length + 10)
+    mask = np.zeros(shape, bool)
+    mask[2 : 2 + width, 5 : 5 + length] = True
+    (square,) = squares([(2, 5, 2 + width, 5 + length)], 1.1, shape)
+    covered = shares(Instances.from_masks(shape, [mask]), 0, square, 7)
+    assert covered.sum() * (square[2] / 7) ** 2 == pytest.approx(width * length, rel=1e-4)

@@ -166,6 +166,9 @@ def test_tensors_that_are_not_the_configurations_are_refused(
         ("embed_dim", None, "do not fit each other"),
         ("embed_dim", 10**9, "'embed_dim' = '1000000000'"),
         ("custom_text", True, "its text side is of another kind"),
+        ("text_cfg.context_length", 8, "'text_cfg.context_length' = '8'"),
+        ("text_cfg.context_length", 77.0, "'text_cfg.context_length' = '77.0'"),
+        ("vision_cfg.patch_dropout", 1.0, "'vision_cfg.patch_dropout' = '1.0'"),
         ("multimodal_cfg", {}, "'multimodal_cfg' = dict"),
     ],
 )

@@ -25,12 +25,12 @@ _VISION: dict[str, _Range | type | tuple[str, ...]] = {
     "layers": (1, 96),
     "mlp_ratio": (0.1, 16),
     "ls_init_value": (0, 10),
-    "patch_dropout": (0, 1),
+    "patch_dropout": (0, 0.99),
     "no_ln_pre": bool,
     "pool_type": ("tok",),
 }
 _TEXT: dict[str, _Range | type | tuple[str, ...]] = {
-    "context_length": (8, 512),
+    "context_length": (24, 512),
     "vocab_size": (49408, 49408),
     "width": (1, 8192),
     "heads": (1, 256),
@@ -39,7 +39,10 @@ _TEXT: dict[str, _Range | type | tuple[str, ...]] = {
     "ls_init_value": (0, 10),
     "pool_type": ("argmax",),
 }
-_WHOLE = ("embed_dim", "image_size", "patch_size", "width", "head_width", "layers", "heads")
+_WHOLE = (
+    *("embed_dim", "image_size", "patch_size", "width", "head_width", "layers", "heads"),
+    *("context_length", "vocab_size"),
+)
 _NO_MATTER = ("init_logit_scale", "custom_text")  # one is a weight, the other is refused if True
 _MAX_PATCHES = 4096
 

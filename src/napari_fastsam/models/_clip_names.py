@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.models._clip_config import checked_config
 from napari_fastsam.models.registry import HUB, TEXT_MODELS, Model, model_path
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def named(name: str) -> Named | None:
     Raises
     ------
     ValueError
-        If there are no such weights of the architecture.
+        If there are no such weights of the architecture, or it cannot be used.
     """
     from napari_fastsam.models._open_clip import architectures, pretrained
 
@@ -87,6 +89,7 @@ def named(name: str) -> Named | None:
     usual = _USUAL_TAGS.get(architecture, "")
     if usual and tag in ("", usual):
         return Named(TEXT_MODELS[architecture], architecture, usual)
+    checked_config(json.loads(known[architecture].read_text("utf-8")))  # before it is fetched
     tags = pretrained(architecture)
     tag = tag or next((t for t in tags if t.startswith("laion2b")), next(iter(tags), ""))
     place = tags.get(tag, {}).get("hf_hub", "")

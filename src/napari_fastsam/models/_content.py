@@ -10,8 +10,8 @@ from napari_fastsam.models._refusal import CheckpointError, shown
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_FILE_BYTES = 2 << 30
-"""FastSAM-x is 145 MB; with an optimiser's state it stays well below this."""
+MAX_FILE_BYTES = 12 << 30
+"""The largest CLIP, ViT-bigG-14, is 10 GB; FastSAM-x is 145 MB."""
 
 _FETCH = "Fetch the file itself, from a link that downloads it."
 _RESAVE = (

@@ -32,14 +32,13 @@ BACKGROUND = (
 _SPECIAL = re.compile(r"<(start|end)_of_text>", re.IGNORECASE)  # would end what CLIP reads
 
 
-def sentences(phrase: str, tokenizer: Any, length: int) -> list[list[int]]:
-    """Return the tokens of a phrase in every template.
+def sentences(phrase: str, tokenizer: Any, length: int) -> tuple[list[list[int]], str]:
+    """Return the tokens of a phrase in every template, and what of it was cut.
 
     Parameters
     ----------
     phrase
-        As a person wrote it. What is too long is cut at the end of a word, with a warning that
-        says what was.
+        As a person wrote it. What is too long is cut at the end of a word.
     tokenizer
         open_clip's.
     length
@@ -59,17 +58,21 @@ def sentences(phrase: str, tokenizer: Any, length: int) -> list[list[int]]:
     )
     room = length - 2 - max(len(tokenizer.encode(t.format(""))) for t in TEMPLATES)
     kept = _beginning(text, tokenizer, room)
-    if kept != text:
-        warnings.warn(
-            message(
-                f"a phrase of at most {room} tokens, about as many short words",
-                f"a longer one, of which this was cut: {text[len(kept) :].strip()!r}",
-                "describe what is wanted in fewer words",
-            ),
-            UserWarning,
-            stacklevel=2,
-        )
-    return [tokenizer.encode(template.format(kept)) for template in TEMPLATES]
+    spoken = [tokenizer.encode(template.format(kept)) for template in TEMPLATES]
+    return spoken, text[len(kept) :].strip()
+
+
+def tell_cut(phrase: str, cut: str) -> None:
+    """Warn that a phrase was too long, and say what of it CLIP does not read."""
+    warnings.warn(
+        message(
+            "a phrase that CLIP can read, of some sixty short words at most",
+            f"{phrase[:40]!r}…, of which this was cut: {cut!r}",
+            "describe what is wanted in fewer words",
+        ),
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def alike(first: str, second: str) -> bool:

@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.models._clip_names import Named, find, path_of
-from napari_fastsam.models._words import BACKGROUND, alike, sentences
+from napari_fastsam.models._words import BACKGROUND, alike, sentences, tell_cut
 from napari_fastsam.models.device import choose_device, describe_device
 from napari_fastsam.models.registry import fetch
 from napari_fastsam.segmenter import TextSpec
@@ -100,6 +100,8 @@ class OpenClip:
         self._loading, self._known = threading.Lock(), threading.Lock()
         self._runtime: ClipRuntime | None = None
         self._phrases: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._cut: dict[str, str] = {}
+        self._file: tuple[int, int] | None = None  # its state when it was read
         self._scale = 100.0
 
     @classmethod
@@ -204,6 +206,9 @@ class OpenClip:
             f"shape {seen.shape}",
             "embed the objects with the CLIP that the words are for",
         )
+        for phrase in (*wording.wanted, *wording.unwanted):
+            if phrase in self._cut:
+                tell_cut(phrase, self._cut[phrase])
         unwanted = [known[phrase] for phrase in wording.unwanted]
         scores = np.empty((len(seen), len(wanted)), np.float32)
         for column, phrase in enumerate(wording.wanted):
@@ -252,7 +257,9 @@ class OpenClip:
         from napari_fastsam.models._open_clip import tokenizer
 
         runtime, cutter = self._loaded(), tokenizer()
-        texts = [sentences(phrase, cutter, runtime.context_length) for phrase in phrases]
+        told = [sentences(phrase, cutter, runtime.context_length) for phrase in phrases]
+        texts = [spoken for spoken, _ in told]
+        self._cut |= {phrase: cut for phrase, (_, cut) in zip(phrases, told, strict=True) if cut}
         edges = (cutter.sot_token_id, cutter.eot_token_id)
         vectors = runtime.texts([tokens for spoken in texts for tokens in spoken], edges)
         means = vectors.reshape(len(phrases), -1, vectors.shape[1]).mean(1)
@@ -266,6 +273,11 @@ class OpenClip:
                 from napari_fastsam.models._clip_weights import load_clip
                 from napari_fastsam.models.clip_runtime import ClipRuntime
 
+                state = path_of(self._found).stat()
                 self._runtime = ClipRuntime(load_clip(self._found), self._device)
                 self._scale = self._runtime.scale
+                file, self._file = self._file, (state.st_mtime_ns, state.st_size)
+                if file not in (None, self._file):  # another one by now
+                    with self._known:
+                        self._phrases.clear()
             return self._runtime

@@ -49,7 +49,8 @@ class ClipRuntime:
         self._wanted = device
         self._half = True
         self._place(torch.device("cpu"))
-        self.scale = min(math.exp(clip.network.state_dict()["logit_scale"].item()), MOST_SCALE)
+        learnt = clip.network.state_dict()["logit_scale"].item()
+        self.scale = math.exp(min(learnt, math.log(MOST_SCALE)))
 
     @property
     def size(self) -> int:
