@@ -263,7 +263,7 @@ def _codes(said: Thing | Phrase | None) -> list[int]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=FILE)
     asked = parser.parse_args()
