@@ -75,6 +75,12 @@ def test_only_what_can_answer_is_looked_at(scorer):
     assert scorer.looks == [3]
 
 
+def test_objects_that_are_seen_together_are_all_looked_at():
+    scorer = GreyScorer(TextSpec(model="grey", mode="dense"))
+    ask(scene(), scorer, {(): Prompts(text="bright", boxes=[(0, 0, 60, 40)])})
+    assert scorer.looks == [6]
+
+
 def test_looks_are_counted_in_the_cache(scorer):
     cache = CandidateCache()
     request = Request(data=scene(), prompts={(): Prompts(points=[(8, 10)])}, key="image")

@@ -29,7 +29,7 @@ from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.prompts import Prompts
 from napari_fastsam.requests import Found, Index, PlaneRegions, PlaneResult, Request
 from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer, TextSpec
-from napari_fastsam.selection import Selection, everything, looked_for, select
+from napari_fastsam.selection import Selection, everything, least_score, looked_for, select
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -397,7 +397,11 @@ def _look_at_objects(
     looks = seen.looks
     if looks is None or looks.by != identity(scorer):
         looks = Looks(np.empty((0, 0), np.float32), scorer, identity(scorer))
-    wanted = looked_for(seen.candidates, request.prompts[index], request.confidence)
+    prompts = request.prompts[index]
+    wanted = looked_for(seen.candidates, prompts, request.confidence)
+    if getattr(identity(scorer), "mode", "") == "dense":
+        # Objects are seen in windows with others: which ones must not depend on what is asked.
+        wanted |= seen.candidates.scores >= least_score(prompts, request.confidence)
     completed = looks.completed(image, seen.candidates, wanted, cancelled=cancelled, looked=looked)
     if completed is None:
         return None

@@ -54,7 +54,7 @@ Confidence = Annotated[
         min=0,
         max=1,
         metavar="F",
-        help=f"Leave out what scores less: {DEFAULT_CONFIDENCE}, or 0 with prompts.",
+        help=f"Leave out what scores less: {DEFAULT_CONFIDENCE}, or 0 with points and boxes.",
         rich_help_panel=_MODEL,
     ),
 ]
