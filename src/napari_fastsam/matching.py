@@ -7,7 +7,7 @@ that is a product of matrices.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,7 +37,8 @@ INSIDE = 0.5
 
 def identity(scorer: TextScorer) -> Hashable:
     """Return what tells a scorer from others: what it is built from, or nothing but itself."""
-    found: Hashable = getattr(scorer, "spec", scorer)
+    itself: Any = scorer
+    found: Hashable = getattr(scorer, "spec", itself)
     return found
 
 

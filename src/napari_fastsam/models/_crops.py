@@ -6,7 +6,7 @@ border is then continued, so that nothing of an object is cut off and nothing is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -74,9 +74,9 @@ def shares(
     mask = candidates.mask(index)
     top, left = candidates.bboxes[index, :2] - square[:2]
     step = max(int(max(mask.shape)) // 1024, 1)
-    thin = mask.astype(np.float32)
+    thin: NDArray[Any] = mask.astype(np.float32)
     for axis in (0, 1) if step > 1 else ():  # blocks of a large mask by their share
-        thin = np.add.reduceat(thin, np.arange(0, thin.shape[axis], step), axis) / step
+        thin = np.add.reduceat(thin, np.arange(0, thin.shape[axis], step), axis) / np.float32(step)
     rows = _overlaps(int(top), thin.shape[0], step, int(square[2]), grid)
     cols = _overlaps(int(left), thin.shape[1], step, int(square[2]), grid)
     return np.asarray(rows @ thin @ cols.T / (square[2] / grid) ** 2, np.float32)
