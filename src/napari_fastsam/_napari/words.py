@@ -189,8 +189,8 @@ def everything_count(shown: int, found: int) -> str:
 def candidates(number: int, device: str, seconds: float) -> str:
     """Say what is known of a plane: what was found, where, and how long it took."""
     found = count(number, "candidate") if number else "No candidates"
-    took = f" · {seconds:.1f} s a plane" if seconds else ""
-    return f"{found} · {device}{took}"
+    took = f"{seconds:.1f} s a plane" if seconds else ""
+    return " · ".join(part for part in (found, device, took) if part)
 
 
 def looking(plane: int | None) -> str:
