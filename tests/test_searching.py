@@ -81,6 +81,20 @@ def test_objects_that_are_seen_together_are_all_looked_at():
     assert scorer.looks == [6]
 
 
+def test_looks_belong_to_the_one_who_asked_last():
+    cache, model = CandidateCache(), Searched()
+    request = Request(data=scene(), prompts={(): Prompts(text="dark")}, key="image")
+    first, again = GreyScorer(), GreyScorer()
+    for scorer in (first, GreyScorer(TextSpec(model="other")), again, again):
+        list(run(request, model, scorer=scorer, cache=cache))
+    assert cache.get(request.place(model, ())).looks.scorer is again
+    assert again.looks == [6]
+    same = GreyScorer()
+    list(run(request, model, scorer=same, cache=cache))
+    assert cache.get(request.place(model, ())).looks.scorer is same
+    assert same.looks == []
+
+
 def test_looks_are_counted_in_the_cache(scorer):
     cache = CandidateCache()
     request = Request(data=scene(), prompts={(): Prompts(points=[(8, 10)])}, key="image")

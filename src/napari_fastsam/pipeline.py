@@ -397,6 +397,8 @@ def _look_at_objects(
     looks = seen.looks
     if looks is None or looks.by != identity(scorer):
         looks = Looks(np.empty((0, 0), np.float32), scorer, identity(scorer))
+    elif looks.scorer is not scorer:  # the same, made anew
+        looks = replace(looks, scorer=scorer)
     prompts = request.prompts[index]
     wanted = looked_for(seen.candidates, prompts, request.confidence)
     if getattr(identity(scorer), "mode", "") == "dense":

@@ -12,8 +12,10 @@ import napari_fastsam as fs
 from fakes import BlobSegmenter, GreyScorer
 from napari_fastsam._napari import words
 from napari_fastsam._napari.preview import is_preview
+from napari_fastsam._napari.searching import Searching, Terms, labelled
 from napari_fastsam._napari.widget import FastSamWidget
 from napari_fastsam._napari.work import PROVENANCE
+from napari_fastsam.closer import Seen
 from test_matching import BRIGHT, GREY, scene
 
 from .conftest import found, labels_of
@@ -344,3 +346,65 @@ def test_only_searches_are_recorded_with_what_compared(viewer, dock):
     record = labels_of(viewer).metadata[PROVENANCE]
     assert [step.get("source", 0) for step in record["steps"]] == [0, 1, 0]
     assert ["scorer" in source for source in record["sources"]] == [False, True]
+
+
+def known(labels, likeness, scorer=None):
+    """Return a searching on a plane of these labels (H, W), whose objects look like that."""
+    candidates = fs.Instances.from_labels(labels)
+    angles = np.arccos(np.asarray(likeness, float))
+    vectors = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+    return Seen(candidates, 0, looks=fs.Looks(vectors, scorer or GreyScorer()))
+
+
+def answered(searching, seen, threshold, *, top_k=None, taken=()):
+    terms = Terms(threshold=0.5, likeness=threshold, top_k=top_k)
+    there = np.isin(np.arange(len(seen.candidates)), taken)
+    searching.answer(seen, searching.prompts(terms), terms, there)
+    return searching.answers.candidates.tolist()
+
+
+@pytest.fixture
+def alike():
+    """A searching by example, and a plane with four objects, each less like the first."""
+    labels = np.repeat(np.arange(1, 5), 4)[None].repeat(4, 0)
+    seen = known(labels, [1, 0.95, 0.9, 0.6])
+    searching = Searching()
+    searching.turn_to("image", ())
+    searching.ask(None)
+    searching.toggle_example(seen.candidates[[0]])
+    return searching, seen
+
+
+def test_what_was_clicked_away_is_the_same_object_on_all_terms(alike):
+    searching, seen = alike
+    assert answered(searching, seen, 0.5) == [0, 1, 2, 3]
+    assert searching.toggle((0, 5))
+    assert searching.without == {1}
+    assert answered(searching, seen, 0.97) == [0]
+    assert searching.without == frozenset()
+    assert answered(searching, seen, 0.8) == [0, 1, 2]
+    assert searching.without == {1}
+    assert searching.toggle((0, 5))
+    assert searching.without == frozenset()
+
+
+def test_at_most_so_many_are_those_that_can_be_taken(alike):
+    searching, seen = alike
+    assert answered(searching, seen, 0.5, top_k=2) == [0, 1]
+    assert answered(searching, seen, 0.5, top_k=2, taken=[0]) == [1, 2]
+    assert searching.left_out == [0, 3]
+    assert searching.answers.taken == 1
+
+
+def test_labels_are_read_once_however_many_objects_there_are():
+    objects = fs.Instances.from_labels(
+        np.kron(np.arange(1, 10).reshape(3, 3), np.ones((5, 5), int))
+    )
+    plane, reads = np.where(np.arange(15)[:, None] < 5, 7, 0) + np.zeros((15, 15), int), []
+
+    def read(window):
+        reads.append(window)
+        return plane[window]
+
+    assert labelled(objects, read, "keep").tolist() == [True] * 3 + [False] * 6
+    assert len(reads) == 1

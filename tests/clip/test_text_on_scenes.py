@@ -59,7 +59,7 @@ def found(made, query, mask):
 
 
 @pytest.mark.parametrize(
-    ("mode", "precision", "recall"), [("crops", 0.35, 0.85), ("dense", 0.3, 0.7)]
+    ("mode", "precision", "recall"), [("crops", 0.55, 0.75), ("dense", 0.4, 0.45)]
 )
 def test_words_find_most_of_what_they_describe(mode, precision, recall):
     whole = tally(mode)
@@ -67,10 +67,10 @@ def test_words_find_most_of_what_they_describe(mode, precision, recall):
     assert whole.recall > recall
 
 
-@pytest.mark.parametrize("mode", ["crops", "dense"])
+@pytest.mark.parametrize(("mode", "margin"), [("crops", 0.3), ("dense", 0.1)])
 @pytest.mark.parametrize("way", list(WAYS))
-def test_words_find_far_more_of_it_than_by_the_way_of_fastsam(mode, way):
-    assert f1(mode) > f1(way) + 0.2
+def test_words_find_far_more_of_it_than_by_the_way_of_fastsam(mode, margin, way):
+    assert f1(mode) > f1(way) + margin
 
 
 @pytest.mark.parametrize("kind", ["several", "part", "negative", "phrases"])
@@ -81,8 +81,8 @@ def test_questions_for_several_things_are_answered_better(kind, way):
 
 @pytest.mark.parametrize("way", list(WAYS))
 def test_the_best_answer_is_right_more_often_than_by_the_way_of_fastsam(way):
-    assert winners("crops", "one") > 0.7
-    assert winners("crops", "one") > winners(way, "one") + 0.2
+    assert winners("crops", "one") > 0.75
+    assert winners("crops", "one") > winners(way, "one") + 0.1
 
 
 def test_where_nothing_fits_the_words_fewer_candidates_answer():

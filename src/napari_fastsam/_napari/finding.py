@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_fastsam._napari import words
 from napari_fastsam._napari.finds import Told
-from napari_fastsam._napari.scorers import Search
+from napari_fastsam._napari.scorers import DOWNLOADING, Search
 from napari_fastsam._napari.searching import Searching, Terms, is_known, labelled
 from napari_fastsam.selection import looked_for
 
@@ -205,13 +205,17 @@ class Finding:
             return  # why was shown
         left_out = self.searching.left_out
         existing, cleanup = self._around.settings()
-        outcomes = work.labelling.take(
-            answers.prompts,
-            plane=view.index,
-            without=left_out,
-            existing=existing,
-            cleanup=cleanup,
-        )
+        try:
+            outcomes = work.labelling.take(
+                answers.prompts,
+                plane=view.index,
+                without=left_out,
+                existing=existing,
+                cleanup=cleanup,
+            )
+        except ValueError as error:  # no numbers are left, or the plane is not known any more
+            self._around.say(str(error))
+            return
         told = {}
         taken = np.delete(answers.selection.answers, left_out)
         for outcome, candidate in zip(outcomes, taken, strict=True):
@@ -263,6 +267,8 @@ class Finding:
             return
         self._around.rest(job)
         self._looked = ending == "done"
+        if ending == "cancelled" and job.doing.startswith(DOWNLOADING):
+            self._around.say(words.DOWNLOAD_CANCELLED)
         if ending == "failed":
             self._wanted_on = None
             self._show()
@@ -308,7 +314,10 @@ class Finding:
             return words.NOTHING_ASKED
         if not answers.searched:
             return words.NO_CANDIDATES
-        return words.NOTHING_FOUND if self.searching.text is not None else words.NOTHING_ALIKE
+        if self.searching.text is not None:
+            return words.NOTHING_FOUND
+        compared = np.isfinite(answers.likeness).any()
+        return words.NOTHING_ALIKE if compared else words.NOT_AN_EXAMPLE
 
     def _show(self) -> None:
         """Show what is asked, and what answers."""

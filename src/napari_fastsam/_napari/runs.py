@@ -108,6 +108,8 @@ class Run:
         What the linker tells of the objects on the planes that are written, if they are linked.
     scorer, download
         What compares objects with words, and the name of its model, if that is to be fetched first.
+    tell_source
+        Called with the labels before the first plane is written: notes what was chosen from.
     told
         How well the labels that were written answer a search.
     """
@@ -136,6 +138,7 @@ class Run:
     linked: Mapping[str, NDArray[np.int64]] | None = None
     scorer: KeptScorer | None = None
     download: str = ""
+    tell_source: Callable[[Work], None] | None = None
     told: dict[int, Told] = field(default_factory=dict)
 
     def write_to(self, work: Work | None) -> None:
@@ -291,6 +294,8 @@ class Runs:
             yield from work.labelling.writing(planned, record)
             return
         if run.step is None:
+            if run.tell_source is not None:
+                run.tell_source(work)
             run.step = work.labelling.begin(run_record(run.asked, run.existing))
         yield from work.labelling.writing(planned, step=run.step)
         last = work.history.last

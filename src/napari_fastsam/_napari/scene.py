@@ -231,10 +231,8 @@ class Scene:
             self._works[labels] = work
         work.lie(source.axes)
         work.about_to_number()
-        sight, scorer = self.looks.sight, self.scorer.spec if searching else None
-        if sight is not None and work.told_of != (sight, scorer):
-            work.source(source_record(source, sight.model.spec, closer=sight.closer, scorer=scorer))
-            work.told_of = (sight, scorer)
+        if self.looks.sight is not None:
+            tell_source(work, self.looks.sight, self.scorer.spec if searching else None)
         return work
 
     def written(self) -> Work | None:
@@ -298,3 +296,11 @@ class Scene:
 
     def _data_changed(self, event: Any) -> None:
         self._versions[event.source] = object()
+
+
+def tell_source(work: Work, sight: Sight, scorer: Any) -> None:
+    """Note what the next steps choose from, and what compares objects with words, None for none."""
+    if work.told_of != (sight, scorer):
+        source = source_record(sight.source, sight.model.spec, closer=sight.closer, scorer=scorer)
+        work.source(source)
+        work.told_of = (sight, scorer)

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 LEAST_FREE = 2 << 30
 """Bytes of memory: where less is available after use, the scorer's weights are let go."""
 
-_ANSWERS = 64  # that are remembered
+DOWNLOADING = "Downloading"
+"""How what a job does begins while it fetches weights."""
+
+_ANSWERS = 4096  # that are remembered, a number or two for each object of a plane
 
 
 class KeptScorer:
@@ -49,7 +52,7 @@ class KeptScorer:
     def __init__(self, scorer: TextSpec | TextScorer) -> None:
         self.spec: Any = getattr(scorer, "spec", scorer)
         self._scorer = scorer
-        self._lock = Lock()
+        self._lock, self._remembering = Lock(), Lock()
         self._answers: OrderedDict[tuple[Any, ...], NDArray[np.float32]] = OrderedDict()
 
     def embed(
@@ -67,9 +70,13 @@ class KeptScorer:
     def score(self, embeddings: NDArray[np.float32], text: str) -> NDArray[np.float32]:
         """Return how well words describe objects, as `TextScorer` says; at once if it is known."""
         key = _key(embeddings, text)
-        known = self._answers.get(key)
+        with self._remembering:
+            known = self._answers.get(key)
         if known is None:
-            known = self._answers[key] = self._built().score(embeddings, text)
+            known = self._built().score(embeddings, text)
+        with self._remembering:
+            self._answers[key] = known
+            self._answers.move_to_end(key)
             while len(self._answers) > _ANSWERS:
                 self._answers.popitem(last=False)
         return known
@@ -154,5 +161,5 @@ def download_text_model(name: str, job: Job, cancelled: Callable[[], bool]) -> N
         if cancelled():
             raise InterruptedError("The download was cancelled. Nothing of it was kept.")
 
-    job.doing = f"Downloading {name}"
+    job.doing = f"{DOWNLOADING} {name}"
     fetch(TEXT_MODELS[name], progress=came)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from napari_fastsam.placing import Existing
     from napari_fastsam.selection import Selection
 
+_AT_ONCE = 1 << 25  # pixels of labels that are read at once
+
 SAME_IOU = 0.7
 """From this overlap on two objects are the same example."""
 
@@ -106,6 +108,7 @@ class Searching(Picking):
         self.text: str | None = None  # None: by examples
         self.answers: Answers | None = None
         self.at: int | None = None  # the candidate that was stepped to
+        self._away: frozenset[int] = frozenset()  # candidates that were clicked away
         self._examples: dict[tuple[Hashable, Index], list[Instances]] = {}
 
     @property
@@ -144,6 +147,7 @@ class Searching(Picking):
         """See another plane."""
         if (key, index) != self.plane:
             self.forget()
+            self._away = frozenset()
         super().turn_to(key, index)
 
     def forget(self) -> None:
@@ -151,19 +155,37 @@ class Searching(Picking):
         super().forget()
         self.answers = self.at = None
 
+    def pick_all(self) -> None:
+        """Have back what was clicked away."""
+        super().pick_all()
+        self._away = frozenset()
+
+    def toggle(self, place: tuple[float, float]) -> bool:
+        """Drop the object at a place (row, column), or keep it again; False if there is none."""
+        candidate = self.found_at(place)
+        if candidate is None:
+            return False
+        self._away ^= {candidate}
+        self.without = self._clicked_away()
+        return True
+
+    def _clicked_away(self) -> frozenset[int]:
+        """Return the numbers of the objects that were clicked away: the same ones, on all terms."""
+        answering = [] if self.answers is None else self.answers.candidates.tolist()
+        return frozenset(n for n, candidate in enumerate(answering) if candidate in self._away)
+
     def prompts(self, terms: Terms) -> Prompts | None:
         """Return the question as prompts, None if there is none."""
         if self.text is not None:
             where: dict[str, Any] = {}
             if terms.region is not None:
                 where = {"boxes": terms.region.boxes, "masks": terms.region.masks}
-            return Prompts(text=self.text, threshold=terms.threshold, top_k=terms.top_k, **where)
+            return Prompts(text=self.text, threshold=terms.threshold, **where)
         if not self.examples:
             return None
         examples = Instances.concatenate(self.examples)
         # What is pointed at are the examples: a region narrows what they find afterwards.
-        top_k = terms.top_k if terms.region is None else None
-        return Prompts(similar=True, masks=examples, threshold=terms.likeness, top_k=top_k)
+        return Prompts(similar=True, masks=examples, threshold=terms.likeness)
 
     def answer(
         self,
@@ -176,25 +198,24 @@ class Searching(Picking):
         assert seen.looks is not None
         candidates = seen.candidates
         selection = select(candidates, prompts, looks=seen.looks)
-        numbers = np.arange(len(selection.answers))
         allowed = candidates.scores >= DEFAULT_CONFIDENCE
+        inside = np.ones(len(candidates), bool)
         if terms.region is not None:
             inside = narrowed(candidates, terms.region)
             allowed &= inside
-            if prompts.similar:
-                numbers = np.flatnonzero(inside[selection.answers])[: terms.top_k]
-        there = taken[selection.answers[numbers]]
+        within, there = inside[selection.answers], taken[selection.answers]
+        numbers = _first(selection, within & ~there, terms.top_k)
         likeness = _likeness(seen, prompts)
         likeness[~seen.looks.known] = np.nan
         self.answers = Answers(
             prompts,
             terms,
             selection,
-            numbers[~there],
+            numbers,
             likeness,
             prompts.phrases,
             int(np.count_nonzero(allowed)),
-            int(np.count_nonzero(there)),
+            int(np.count_nonzero(within & there)),
         )
         if self.at is not None and self.at not in self.answers.candidates:
             self.at = None
@@ -236,6 +257,13 @@ class Searching(Picking):
         )
 
 
+def _first(selection: Selection, wanted: NDArray[np.bool_], top_k: int | None) -> NDArray[np.intp]:
+    """Return which answers (A,) are wanted, of each phrase the first `top_k`."""
+    ends = np.cumsum([len(ranked) for ranked in selection.ranked])[:-1]
+    of_each = np.split(np.arange(len(wanted)), ends)
+    return np.concatenate([numbers[wanted[numbers]][:top_k] for numbers in of_each])
+
+
 def is_known(seen: Seen, prompts: Prompts, scorer: KeptScorer) -> bool:
     """Whether a question can be answered without the network."""
     looks = seen.looks
@@ -268,13 +296,22 @@ def labelled(
         has a label of its own that is about the same.
     """
     found = np.zeros(len(objects), bool)
+    if not len(objects):
+        return found
+    sides = objects.bboxes[:, 2:] - objects.bboxes[:, :2]
+    # With some of their surroundings, to see whether a label goes on beside an object.
+    low = np.maximum(objects.bboxes[:, :2] - sides // 2, 0)
+    high = np.minimum(objects.bboxes[:, 2:] + sides // 2, objects.shape)
+    (first, last), whole = (low.min(0), high.max(0)), None
+    if (last - first).prod() <= _AT_ONCE:  # labels on disk are read in chunks, so once
+        whole = read((slice(*map(int, (first[0], last[0]))), slice(*map(int, (first[1], last[1])))))
     for n, (top, left, bottom, right) in enumerate(objects.bboxes.tolist()):
-        # With some of its surroundings, to see whether a label goes on beside it.
-        first = (max(top - (bottom - top) // 2, 0), max(left - (right - left) // 2, 0))
-        rows = slice(first[0], min(bottom + (bottom - top) // 2, objects.shape[0]))
-        columns = slice(first[1], min(right + (right - left) // 2, objects.shape[1]))
-        part = read((rows, columns))
-        within = part[top - first[0] : bottom - first[0], left - first[1] : right - first[1]]
+        (up, aside), (down, across) = low[n].tolist(), high[n].tolist()
+        if whole is None:
+            part = read((slice(up, down), slice(aside, across)))
+        else:
+            part = whole[up - first[0] : down - first[0], aside - first[1] : across - first[1]]
+        within = part[top - up : bottom - up, left - aside : right - aside]
         under = within[objects.mask(n)]
         area, covered = len(under), int(np.count_nonzero(under))
         if existing != "keep" and covered:

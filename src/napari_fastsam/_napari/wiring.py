@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from napari_fastsam._napari.pointing import Pointing
 from napari_fastsam._napari.prompting import AFTER_PAINT, Prompting
 from napari_fastsam._napari.resuming import Asking, Halted, Kind
 from napari_fastsam._napari.runs import Everything, Found, Run, Runs
+from napari_fastsam._napari.scene import tell_source
 from napari_fastsam._napari.seeing import EXPECTED_ERRORS, Seeing
 from napari_fastsam._napari.tab_key import TabKey
 from napari_fastsam._napari.trails import Trails
@@ -468,12 +470,16 @@ class Wired(Seeing):
             existing=settings.existing,
             axes=sight.source.axes,
             layers=sight.source.layers,
-            make=lambda: self.scene.work_on(make=True, searching=searching),
+            make=lambda: self.scene.work_on(make=True),
             questions=questions or {},
             scorer=self.scene.scorer,
             download=download,
+            # When the first plane is written: then the worker has read what is hashed for that.
+            tell_source=partial(
+                tell_source, sight=sight, scorer=self.scene.scorer.spec if searching else None
+            ),
         )
-        work = self._work(make=make, searching=searching)
+        work = self._work(make=make)
         if work is None and (make or self.scene.labels is not None):
             return  # why was shown
         run.write_to(work)
@@ -554,15 +560,16 @@ class Wired(Seeing):
         if asked.left and ending != "done" and asked.asking is not None:
             self._halted = Halted(asked, asked.asking) if asked is self._last_run else self._halted
         lineage = asked.lineage
-        if asked.work is not None and asked.step is not None and lineage is not None:
+        step = None if asked.is_replaced else asked.step
+        if asked.work is not None and step is not None and lineage is not None:
             last = asked.work.history.last
-            goes_on = last is not None and last.root is asked.step
-            asked.work.linked(lineage, last if goes_on else asked.step)
+            goes_on = last is not None and last.root is step
+            asked.work.linked(lineage, last if goes_on else step)
             asked.tally.joined(lineage)
-        if asked.work is not None and asked.step is not None and asked.told:
+        if asked.work is not None and step is not None and asked.told:
             last = asked.work.history.last
-            goes_on = last is not None and last.root is asked.step
-            asked.work.found(asked.told, last if goes_on else asked.step)
+            goes_on = last is not None and last.root is step
+            asked.work.found(asked.told, last if goes_on else step)
         if self.runs.worker.busy:
             self._show_halted()
             return

@@ -472,6 +472,9 @@ def not_here(model: str) -> str:
 
 NOTHING_FOUND = "No object answers. Lower the threshold, or use other words."
 NOTHING_ALIKE = "No object looks like it. Lower the likeness, or choose another example."
+DOWNLOAD_CANCELLED = (
+    "The download was cancelled, as another plane or image is seen. Press Enter to begin it again."
+)
 NO_CANDIDATES = "There are no objects on this plane to search among."
 NO_EXAMPLE = "Take an object first, or point at one and press L."
 NOT_AN_EXAMPLE = (
