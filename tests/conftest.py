@@ -9,7 +9,7 @@ import pytest
 
 from fakes import BlobSegmenter
 
-hypothesis.settings.register_profile("no timing", deadline=None)
+hypothesis.settings.register_profile("no timing", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("no timing")
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
