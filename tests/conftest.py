@@ -14,23 +14,6 @@ hypothesis.settings.load_profile("no timing")
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have three processes share the tests: the viewer is in one, and much waits in another."""
-    for item in items:
-        parts = item.path.relative_to(HERE).parts
-        if parts[0] == "_napari":
-            group = "viewer"
-        elif parts[0] in ("batch", "files") or parts[0].startswith(("test_cli", "test_package")):
-            group = "files and processes"
-        else:
-            group = "networks and arrays"
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 SMALL_CLIP = Path(__file__).parent / "clip" / "shapes.safetensors"
 """Knows coloured shapes; see the folder's README."""
 
