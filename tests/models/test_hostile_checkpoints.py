@@ -226,8 +226,8 @@ def test_a_pickle_of_absurd_size_is_not_read(
 def test_a_file_of_absurd_size_is_not_read(hostile: Path, refused: Refused) -> None:
     with hostile.open("wb") as file:
         file.write(b"PK\x03\x04")
-        file.truncate(3 << 30)  # takes no room on the disk
-    refused(hostile, "it has 3,221,225,472 bytes")
+        file.truncate(13 << 30)  # takes no room on the disk
+    refused(hostile, "it has 13,958,643,712 bytes")
 
 
 def _header(state: State, change: Callable[[dict[str, Any]], object]) -> bytes:

@@ -92,8 +92,8 @@ class _Meter:
 
     def update(self, count: int) -> None:
         """Count what came; pooch counts whole chunks, so the last one may be too much."""
-        if self.total > self._limit + _CHUNK_BYTES:
-            raise _Broken(f"it has {self.total:,} bytes instead of at most {self._limit:,}")
+        if self.total > self._limit + _CHUNK_BYTES:  # said before it comes
+            raise _Broken(f"it sends more than {self._limit:,} bytes")
         if not self._done:
             _require_free(self._folder, self.total)  # what was not known before
         self._done += count
