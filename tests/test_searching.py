@@ -8,7 +8,16 @@ import pytest
 
 import napari_fastsam as fs
 from fakes import BlobSegmenter, GreyScorer
-from napari_fastsam import Labelling, ModelSpec, Prompts, Request, TextSpec, run, run_regions
+from napari_fastsam import (
+    Instances,
+    Labelling,
+    ModelSpec,
+    Prompts,
+    Request,
+    TextSpec,
+    run,
+    run_regions,
+)
 from napari_fastsam.caching import CandidateCache
 from napari_fastsam.matching import SIMILAR_THRESHOLD, TEXT_THRESHOLD
 from napari_fastsam.pipeline import build_scorer
@@ -165,6 +174,26 @@ def test_an_empty_plane_needs_no_scorer():
     (result,) = ask(np.zeros((9, 9), np.uint8), _Untouchable(), {(): Prompts(text="dark")})
     assert not result.labels.any()
     assert result.found == {}
+
+
+def test_a_plane_of_faint_candidates_has_no_answer_and_needs_no_scorer():
+    class Faint(Searched):
+        def segment(self, image):
+            found = super().segment(image)
+            scores = np.full(len(found), 0.1, np.float32)
+            return Instances(found.shape, found.bboxes, scores, found.buffer)
+
+    for prompts in (Prompts(text="dark"), Prompts(text="not dark")):
+        request = Request(data=scene(), prompts={(): prompts})
+        (result,) = run(request, Faint(), scorer=_Untouchable())
+        assert not result.labels.any()
+
+
+def test_axes_that_are_named_are_not_guessed(scorer):
+    stack = np.zeros((1, 1, 1, *scene().shape), np.uint8)
+    stack[...] = scene()
+    labels = fs.segment_stack(stack, Searched(), axes="QTZYXC", text="bright", scorer=scorer)
+    assert labels.max() == 2
 
 
 class _Untouchable(GreyScorer):

@@ -78,7 +78,7 @@ class Looks:
     @property
     def known(self) -> NDArray[np.bool_]:
         """(N,) which candidates were looked at."""
-        return np.asarray(~np.isnan(self.vectors).any(1))
+        return np.asarray(np.isfinite(self.vectors).any(1))  # without a number, nobody looked
 
     def scores(self, text: str) -> NDArray[np.float32]:
         """Return (N, W) probabilities for each wanted phrase, 0 for what was not looked at."""
@@ -115,24 +115,21 @@ class Looks:
         Candidates beyond those known so far were found later. The parameters are as in
         `TextScorer.embed`; `image` is called if there is anything to look at.
         """
-        known = np.zeros(len(candidates), bool)
-        known[: len(self.vectors)] = self.known
-        missing = np.flatnonzero(wanted & ~known)
+        known = np.flatnonzero(self.known)
+        missing = np.setdiff1d(np.flatnonzero(wanted), known)
         if not len(missing) and len(self.vectors) == len(candidates):
             return self
-        vectors = self.vectors
+        new: NDArray[np.float32] | None = self.vectors[:0]
         if len(missing):
             new = self.scorer.embed(
                 image(), candidates[missing], cancelled=cancelled, looked=looked
             )
-            if new is None:
-                return None
-            vectors = np.full((len(candidates), new.shape[1]), np.nan, np.float32)
-            vectors[missing] = new
-        else:
-            vectors = np.full((len(candidates), self.vectors.shape[1]), np.nan, np.float32)
-        if len(self.vectors):
-            vectors[: len(self.vectors)][self.known] = self.vectors[self.known]
+        if new is None:
+            return None
+        vectors = np.full((len(candidates), new.shape[1]), np.nan, np.float32)
+        vectors[missing] = new
+        if len(known):
+            vectors[known] = self.vectors[known]
         return replace(self, vectors=vectors)
 
 

@@ -489,9 +489,8 @@ def segment_stack(
     >>> fs.segment_stack(stack, fs.FastSAM("starter", device="cpu"), axes="ZYX").shape
     (2, 303, 384)
     """
-    layout = PlaneAxes.guess(tuple(stack.shape))
-    if axes is not None:
-        layout = PlaneAxes(axes, tuple(stack.shape))
+    shape = tuple(stack.shape)
+    layout = PlaneAxes.guess(shape) if axes is None else PlaneAxes(axes, shape)
     if text is not None:
         fail_if(
             prompts is not None,
