@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +12,9 @@ from fakes import BlobSegmenter
 
 hypothesis.settings.register_profile("no timing", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("no timing")
+
+# Which runtime is the fastest is a race, with conversions: that is a test of its own.
+os.environ["NAPARI_FASTSAM_RUNTIME"] = "torch"
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 

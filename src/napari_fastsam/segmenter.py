@@ -179,6 +179,9 @@ class ModelSpec:
     device
         ``"auto"`` (CUDA, then Apple's MPS, then CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
         ``"mps"``.
+    runtime
+        What runs the network: ``"auto"`` (the fastest that is installed), ``"torch"``, or on the
+        CPU ``"openvino"`` or ``"onnx"``.
     image_size
         Length in network pixels of the image's longer side; ``None`` takes the model's own.
     iou
@@ -200,6 +203,7 @@ class ModelSpec:
 
     model: str = "starter"
     device: str = "auto"
+    runtime: str = "auto"
     image_size: int | None = None
     iou: float = 0.7
     confidence: float = CANDIDATE_CONFIDENCE

@@ -18,8 +18,9 @@ from napari_fastsam.models.checkpoint import load_checkpoint
 from napari_fastsam.models.decode import decode
 from napari_fastsam.models.detect import detect, snap
 from napari_fastsam.models.letterbox import STRIDE, Letterbox
+from napari_fastsam.models.network import predictions
 from napari_fastsam.models.registry import MODELS, model_path
-from napari_fastsam.models.torch_runtime import TorchRuntime
+from napari_fastsam.models.runtimes import network_for
 from napari_fastsam.planes import to_rgb
 from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
 
@@ -32,7 +33,6 @@ SNAP_DISTANCE = 20
 """A box side this close to the border, in network pixels, lies on it."""
 DEFAULT_IMAGE_SIZE = 1024
 """Where neither the user nor the checkpoint says: what FastSAM was trained at."""
-RUNTIMES = ("auto", "torch")
 
 
 class FastSAM:
@@ -47,7 +47,8 @@ class FastSAM:
         ``"auto"`` (CUDA, then Apple's MPS, then CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
         ``"mps"``. On CUDA the network runs in half precision.
     runtime
-        What runs the network: ``"auto"`` or ``"torch"``.
+        What runs the network: ``"torch"``; on the CPU ``"openvino"`` or ``"onnx"``; ``"auto"`` for
+        the fastest that is installed, see `napari_fastsam.models.runtimes`.
     image_size
         Length in network pixels of the image's longer side, rounded up to a multiple of 32;
         ``None`` takes the model's own.
@@ -95,20 +96,15 @@ class FastSAM:
         max_candidates: int = 1000,
         tile: Tile = "auto",
     ) -> None:
-        fail_if(
-            runtime not in RUNTIMES,
-            f"one of the runtimes {', '.join(map(repr, RUNTIMES))}",
-            f"runtime {runtime!r}",
-            'use runtime="auto"',
-        )
         _check_numbers(image_size, confidence, iou, max_candidates)
         name = os.fspath(model)
         checkpoint = load_checkpoint(model_path(name))
-        self._runtime = TorchRuntime(checkpoint, device)
+        self._runtime = network_for(checkpoint, device=device, runtime=runtime)
         size = image_size or checkpoint.image_size or _known_image_size(name)
         self.spec = ModelSpec(
             model=name,
             device=device,
+            runtime=runtime,
             image_size=-(-size // STRIDE) * STRIDE,
             iou=iou,
             confidence=confidence,
@@ -122,6 +118,7 @@ class FastSAM:
         return cls(
             spec.model,
             device=spec.device,
+            runtime=spec.runtime,
             image_size=spec.image_size,
             iou=spec.iou,
             confidence=spec.confidence,
@@ -169,9 +166,9 @@ class FastSAM:
         rgb = to_rgb(image)
         height, width = shape = shape or rgb.shape[:2]
         letterbox = Letterbox.fit(shape, self.image_size)
-        outputs = self._runtime(letterbox.apply(rgb))
+        (raw,) = self._runtime([letterbox.apply(rgb)])
         found = detect(
-            outputs.predictions,
+            predictions(raw, self.spec.confidence).cpu().numpy(),
             confidence=self.spec.confidence,
             iou=self.spec.iou,
             max_candidates=self.spec.max_candidates,
@@ -181,7 +178,9 @@ class FastSAM:
         boxes = snap(boxes, (width, height), (reach, SNAP_DISTANCE * height / letterbox.content[0]))
         # A pixel belongs to a box if its corner (column, row) does, as in ultralytics.
         bboxes = np.ceil(boxes).astype(np.int32)[:, [1, 0, 3, 2]]
-        kept, buffer = decode(outputs.prototypes, found.coefficients, bboxes, letterbox)
+        kept, buffer = decode(
+            raw.prototypes.float().cpu().numpy(), found.coefficients, bboxes, letterbox
+        )
         return Instances(shape, bboxes[kept], found.scores[kept], buffer)
 
 

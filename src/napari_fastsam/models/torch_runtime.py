@@ -1,7 +1,6 @@
 """Decides how torch runs the network: on which device, at which precision, and what if it is full.
 
-A runtime takes the frame that the network sees and returns plain arrays; nothing that torch owns
-leaves this module.
+Plain arrays go in and come out; nothing that torch owns leaves this module.
 """
 
 from __future__ import annotations
@@ -9,17 +8,18 @@ from __future__ import annotations
 import threading
 import warnings
 from copy import deepcopy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from napari_fastsam._checks import fail_if
-from napari_fastsam.models._ultralytics import fused, network
-from napari_fastsam.models.anchors import anchors, boxes_from
 from napari_fastsam.models.device import choose_device, describe_device
+from napari_fastsam.models.layers import Layers
+from napari_fastsam.models.network import Raw, require_finite
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_fastsam.models.checkpoint import Checkpoint
@@ -28,22 +28,6 @@ HALF_DEVICES = ("cuda",)
 """Kinds of device on which half precision is faster."""
 # Only CUDA's own allocator has an exception for it; MPS, cuBLAS and cuDNN just say so.
 _NO_MEMORY = ("out of memory", "alloc_failed")
-
-
-class Outputs(NamedTuple):
-    """What the network says of one frame of (h, w).
-
-    Parameters
-    ----------
-    predictions
-        (4 + classes + 32, A): box centre x, y, width and height in network pixels, class
-        probabilities, mask coefficients.
-    prototypes
-        (32, h / 4, w / 4).
-    """
-
-    predictions: NDArray[np.float32]
-    prototypes: NDArray[np.float32]
 
 
 class TorchRuntime:
@@ -64,11 +48,9 @@ class TorchRuntime:
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto") -> None:
         chosen = choose_device(device)
-        model = network(checkpoint.architecture)
-        model.load_state_dict(checkpoint.state)
         self._lock = threading.Lock()
         self._half = True
-        self._single = fused(model).to(memory_format=torch.channels_last).requires_grad_(False)
+        self._single = Layers.of(checkpoint)
         self._place(torch.device("cpu"))
         self._wanted = chosen
 
@@ -78,11 +60,11 @@ class TorchRuntime:
         precision = "fp16" if self._precision(self._wanted) == torch.float16 else "fp32"
         return f"{describe_device(self._wanted)} · {precision}"
 
-    def __call__(self, frame: NDArray[np.uint8]) -> Outputs:
-        """Return what the network says of a frame (h, w, 3), RGB, sides multiples of 32.
+    def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> list[Raw]:
+        """Return what the network says of frames (h, w, 3), RGB, all of one size.
 
-        If the device's memory does not hold it, this and all later frames are computed on the CPU,
-        with a warning.
+        If the device's memory does not hold them, they are computed in halves, and a single one
+        and all after it on the CPU, with a warning.
 
         Raises
         ------
@@ -90,44 +72,42 @@ class TorchRuntime:
             If the weights are so large that the predictions are no numbers.
         """
         with self._lock:
-            try:
-                return self._run(frame)
-            except RuntimeError as error:
-                if self._wanted.type == "cpu" or not is_of_memory(error):
-                    raise
-                reason = str(error).partition("\n")[0]
-            # Outside the handler, the traceback no longer holds on to what the device computed.
-            warnings.warn(
-                f"Out of memory on {describe_device(self._wanted)}, going on with the CPU, which "
-                f"is slower ({reason}). To avoid this, close other programs that use the "
-                "device, or choose a smaller image size or model.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-            self._wanted = torch.device("cpu")
-            return self._run(frame)
+            return self._fitting(np.stack(frames))
+
+    def _fitting(self, frames: NDArray[np.uint8]) -> list[Raw]:
+        """Run the network on (B, h, w, 3), in as many parts as it takes."""
+        try:
+            return self._run(frames)
+        except RuntimeError as error:
+            if self._wanted.type == "cpu" or not is_of_memory(error):
+                raise
+            reason = str(error).partition("\n")[0]
+        # Outside the handler, the traceback no longer holds on to what the device computed.
+        if len(frames) > 1:
+            half = len(frames) // 2
+            return self._fitting(frames[:half]) + self._fitting(frames[half:])
+        warnings.warn(
+            f"Out of memory on {describe_device(self._wanted)}, going on with the CPU, which "
+            f"is slower ({reason}). To avoid this, close other programs that use the "
+            "device, or choose a smaller image size or model.",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+        self._wanted = torch.device("cpu")
+        return self._run(frames)
 
     @torch.inference_mode()
-    def _run(self, frame: NDArray[np.uint8]) -> Outputs:
+    def _run(self, frames: NDArray[np.uint8]) -> list[Raw]:
         """Run the network where it is wanted."""
         if self._device != self._wanted:
             self._place(self._wanted)
-        batch = torch.from_numpy(frame).to(self._device).permute(2, 0, 1)[None]  # channels last
-        ((predictions,), (prototypes,)), raw = self._model(batch.to(self._dtype) / 255)
-        if self._dtype == torch.float16:
-            predictions = predictions.float()
-            predictions[:4] = _boxes(raw["boxes"][0].float(), *frame.shape[:2])
-        if not bool(predictions.isfinite().all()):
-            fail_if(
-                self._dtype == torch.float32,
-                "finite predictions",
-                "infinities or NaN, so the weights are too large for the network",
-                "fetch the model again, or train it at a lower learning rate",
-            )
+        outputs = self._model(torch.from_numpy(frames).to(self._device))
+        if not all(bool(part.isfinite().all()) for part in outputs):
+            require_finite(self._dtype != torch.float32)
             self._half = False
             self._place(self._device)
-            return self._run(frame)
-        return Outputs(predictions.cpu().numpy(), prototypes.float().cpu().numpy())
+            return self._run(frames)
+        return [Raw(*of_one) for of_one in zip(*outputs, strict=True)]
 
     def _place(self, device: torch.device) -> None:
         """Put the network on a device, in that device's precision."""
@@ -140,23 +120,6 @@ class TorchRuntime:
 
     def _precision(self, device: torch.device) -> torch.dtype:
         return torch.float16 if self._half and device.type in HALF_DEVICES else torch.float32
-
-
-def _boxes(sides: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Return (4, A) box centre, width and height in a frame, in the precision of `sides`.
-
-    Half precision, in which the network would work them out, knows only whole pixels beyond 1024.
-
-    Parameters
-    ----------
-    sides
-        (4 * reg_max, A) logits of the distance from each anchor to each box side.
-    """
-    points, strides = (part.to(sides.device) for part in anchors(height, width))
-    likely = sides.unflatten(0, (4, -1)).softmax(1)
-    steps = torch.arange(likely.shape[1], dtype=sides.dtype, device=sides.device)
-    low, high = boxes_from(torch.einsum("sba,b->as", likely, steps), points, strides).split(2, 1)
-    return torch.cat([(low + high) / 2, high - low], dim=1).T
 
 
 def is_of_memory(error: RuntimeError) -> bool:
