@@ -70,7 +70,7 @@ def network(architecture: Architecture) -> torch.nn.Module:
     Torch's random state is left as it was.
     """
     tasks = _tasks()
-    recipe = _layers() | {
+    recipe = _layers(architecture) | {
         "scale": architecture.scale,
         "nc": architecture.classes,
         "reg_max": architecture.reg_max,
@@ -109,16 +109,21 @@ def _tasks() -> Any:
     return ultralytics.nn.tasks
 
 
-def _layers() -> dict[str, Any]:
-    """Read the network's layers from the installed package.
+def _layers(architecture: Architecture) -> dict[str, Any]:
+    """Read a network's layers from the installed package.
 
     By its name alone, ultralytics would take a file of the working folder first, and run as Python
     what that gives for an activation.
     """
     from ultralytics.utils import ROOT, YAML
 
-    recipe = YAML.load(ROOT / "cfg" / "models" / "v8" / "yolov8-seg.yaml")
-    return {key: recipe[key] for key in ("scales", "backbone", "head")}
+    version, scale = (
+        architecture.version,
+        architecture.scale if architecture.version == "v9" else "",
+    )
+    recipe = YAML.load(ROOT / "cfg" / "models" / version / f"yolo{version}{scale}-seg.yaml")
+    kept = ("scales", "backbone", "head", "end2end")
+    return {key: recipe[key] for key in kept if key in recipe}
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Which network a set of weights belongs to, read off the names and shapes of its tensors alone.
 
 Supported are YOLOv8 segmentation networks, which FastSAM is: scales n, s, m, l and x, any number
-of classes, any number of bins per box side (``reg_max``; 16 in most, 26 in FastSAM-x).
+of classes, any number of bins per box side (``reg_max``; 16 in most, 26 in FastSAM-x). Their names
+and shapes are worked out here. Of YOLOv9, 11, 12 and 26 those of the network itself are taken, as
+ultralytics defines it.
 
 References
 ----------
@@ -14,6 +16,7 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from napari_fastsam.models._refusal import CheckpointError, shown
@@ -37,7 +40,14 @@ _MASK_COEFFICIENTS = 32
 _REG_MAX_RANGE = range(2, 65)
 _CLASS_RANGE = range(1, 10_001)
 
-SUPPORTED = "a YOLOv8 segmentation network (FastSAM-s, FastSAM-x, YOLOv8 n, s, m, l or x -seg)"
+SUPPORTED = "a segmentation network: FastSAM-s, FastSAM-x, or a YOLOv8, v9, 11, 12 or 26 -seg"
+
+_OTHERS = {  # version: (number of the head's layer, scales)
+    "v9": (22, "ce"),
+    "11": (23, "nsmlx"),
+    "12": (21, "nsmlx"),
+    "26": (23, "nsmlx"),
+}
 
 
 class _Shaped(Protocol):
@@ -47,18 +57,18 @@ class _Shaped(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A YOLOv8 segmentation network, told apart from its siblings.
+    """A YOLO segmentation network, told apart from its siblings.
 
     Parameters
     ----------
     scale
-        ``"n"``, ``"s"``, ``"m"``, ``"l"`` or ``"x"``.
+        ``"n"``, ``"s"``, ``"m"``, ``"l"`` or ``"x"``; of YOLOv9 ``"c"`` or ``"e"``.
     reg_max
         Bins per box side in the box branch.
     classes
         Number of classes that the weights were trained for; FastSAM has one.
     version
-        Generation of the network.
+        Generation of the network: ``"v8"``, ``"v9"``, ``"11"``, ``"12"`` or ``"26"``.
 
     Examples
     --------
@@ -96,9 +106,51 @@ def recognise(state: Mapping[str, _Shaped]) -> Architecture:
 
 def recognise_shapes(shapes: Shapes) -> Architecture:
     """Return the architecture of tensors of which only the shapes are known; see `recognise`."""
+    for architecture in _others(shapes):
+        if _built_shapes(architecture) == dict(shapes):
+            return architecture
     architecture = _read_off(shapes)
     _compare(shapes, expected_shapes(architecture), architecture)
     return architecture
+
+
+def _others(shapes: Shapes) -> Iterator[Architecture]:
+    """Yield the networks besides YOLOv8 that tensors could be of, by the first and the last."""
+    stem = shapes.get("model.0.conv.weight", ())
+    for version, (head, scales) in _OTHERS.items():
+        boxes = shapes.get(f"model.{head}.cv2.0.2.weight", ())
+        classes = shapes.get(f"model.{head}.cv3.0.2.weight", ())
+        last = any(name.startswith(f"model.{head + 1}.") for name in shapes)
+        if last or [len(stem), len(boxes), len(classes)] != [4, 4, 4] or boxes[0] % 4:
+            continue
+        bins, count = boxes[0] // 4, classes[0]
+        if bins not in (1, 16) or count not in _CLASS_RANGE or (bins == 1) != (version == "26"):
+            continue
+        for scale in scales:
+            one = Architecture(scale, bins, count, version)
+            if _is_like_v8(shapes) or stem[0] != _stem_width(one):
+                continue
+            yield one
+
+
+def _is_like_v8(shapes: Shapes) -> bool:
+    """Whether the classes come as YOLOv8 has them, and its layers are as many."""
+    return "model.22.dfl.conv.weight" in shapes and "model.4.m.0.cv1.conv.weight" in shapes
+
+
+def _stem_width(architecture: Architecture) -> int:
+    """Return how many channels the first layer has, see the scales in ultralytics' recipes."""
+    widths = {"n": 16, "s": 32, "m": 64, "l": 64, "x": 96, "c": 64, "e": 64}
+    return widths[architecture.scale]
+
+
+@lru_cache(maxsize=8)
+def _built_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of a network that is built for that."""
+    from napari_fastsam.models._ultralytics import network
+
+    state = network(architecture).state_dict()
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
 def expected_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
