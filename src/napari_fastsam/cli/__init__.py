@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_fastsam.cli import demo, models, segment, train
+from napari_fastsam.cli import demo, doctor, models, segment, train
 from napari_fastsam.cli.console import one_line, tell
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ app.command()(segment.segment)
 app.command()(demo.demo)
 app.add_typer(models.app, name="models")
 app.command()(train.train)
+app.command()(doctor.doctor)
 
 
 def _print_version(asked: bool) -> None:
