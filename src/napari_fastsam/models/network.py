@@ -47,6 +47,21 @@ class Raw(NamedTuple):
     prototypes: Tensor
 
 
+class Decoded(NamedTuple):
+    """What an exported network says of one frame, whose boxes it has worked out itself.
+
+    Parameters
+    ----------
+    columns
+        (4 + C + 32, A), as `predictions` returns them, of every anchor.
+    prototypes
+        (32, h / 4, w / 4).
+    """
+
+    columns: Tensor
+    prototypes: Tensor
+
+
 class Network(Protocol):
     """The layers of a network, run somewhere; any number of threads may call it."""
 
@@ -55,7 +70,7 @@ class Network(Protocol):
         """What runs where and at which precision, as ``"CPU · fp32"``."""
         ...
 
-    def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> list[Raw]:
+    def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> Sequence[Raw | Decoded]:
         """Return what the network says of frames (h, w, 3), RGB, all of one size."""
         ...
 
@@ -70,12 +85,15 @@ def require_finite(finite: bool) -> None:
     )
 
 
-def predictions(raw: Raw, confidence: float) -> Tensor:
+def predictions(raw: Raw | Decoded, confidence: float) -> Tensor:
     """Return (4 + C + 32, K), float32: the anchors of a score above `confidence`, for `detect`.
 
     Box centre x, y, width and height in network pixels, class probabilities, mask coefficients.
     Boxes are worked out for these alone, where the network ran.
     """
+    if isinstance(raw, Decoded):
+        likely = raw.columns[4:-COEFFICIENTS].amax(0) > confidence
+        return raw.columns[:, likely].float()
     best = raw.scores.float().amax(0)
     with np.errstate(divide="ignore"):
         least = np.log(np.float64(confidence)) - np.log1p(-np.float64(confidence))
@@ -85,12 +103,12 @@ def predictions(raw: Raw, confidence: float) -> Tensor:
         kept = kept[order[:MAX_COMPARED]].sort().values
     height, width = (4 * side for side in raw.prototypes.shape[1:])
     points, strides = (part.to(kept.device)[kept] for part in anchors(height, width))
-    likely = raw.sides[:, kept].float().unflatten(0, (4, -1))
-    if likely.shape[1] == 1:  # distances, not how likely each is
-        reach = likely[:, 0].T
+    bins = raw.sides[:, kept].float().unflatten(0, (4, -1))
+    if bins.shape[1] == 1:  # distances, not how likely each is
+        reach = bins[:, 0].T
     else:
-        steps = torch.arange(likely.shape[1], dtype=likely.dtype, device=likely.device)
-        reach = torch.einsum("sba,b->as", likely.softmax(1), steps)
+        steps = torch.arange(bins.shape[1], dtype=bins.dtype, device=bins.device)
+        reach = torch.einsum("sba,b->as", bins.softmax(1), steps)
     low, high = boxes_from(reach, points, strides).split(2, 1)
     probabilities = raw.scores[:, kept].float().sigmoid()
     coefficients = raw.coefficients[:, kept].float()
