@@ -40,7 +40,9 @@ def discs(side: int, count: int, seed: int = 0) -> NDArray[np.uint8]:
     return np.stack([grey] * 3, -1)
 
 
-def ultralytics_predictor(weights: str, image_size: int, most: int) -> Any:
+def ultralytics_predictor(
+    weights: str, image_size: int, most: int, *, device: str = "cpu", half: bool = False
+) -> Any:
     """Return ultralytics' FastSAM predictor as ``FastSAM(...)(..., retina_masks=True)`` has it."""
     from napari_fastsam.models._ultralytics import contained, network  # torch, which is large
     from napari_fastsam.models.checkpoint import load_checkpoint
@@ -64,7 +66,8 @@ def ultralytics_predictor(weights: str, image_size: int, most: int) -> Any:
                 "max_det": most,
                 "agnostic_nms": True,
                 "retina_masks": True,
-                "device": "cpu",
+                "device": device,
+                "half": half,
                 "save": False,
                 "verbose": False,
             }
