@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
 def pack(found: Instances) -> dict[str, NDArray[Any]]:
     """Return all of some instances as arrays, as `numpy.savez` takes them."""
-    return {
+    arrays: dict[str, NDArray[Any]] = {
         "shape": np.array(found.shape, np.int64),
         "bboxes": found.bboxes,
         "scores": found.scores,
         "masks": np.packbits(found.buffer),
     }
+    if found.classes is not None:
+        arrays |= {"classes": found.classes, "names": np.array(found.names, str)}
+    return arrays
 
 
 def unpack(arrays: Mapping[str, NDArray[Any]]) -> Instances:
@@ -30,4 +33,7 @@ def unpack(arrays: Mapping[str, NDArray[Any]]) -> Instances:
     bboxes = arrays["bboxes"]
     pixels = int((bboxes[:, 2:] - bboxes[:, :2]).astype(np.int64).prod(1).sum())
     buffer = np.unpackbits(arrays["masks"], count=pixels).astype(bool)
-    return Instances((height, width), bboxes, arrays["scores"], buffer)
+    classes, names = (arrays["classes"], arrays["names"]) if "classes" in arrays else (None, ())
+    return Instances(
+        (height, width), bboxes, arrays["scores"], buffer, classes, tuple(map(str, names))
+    )

@@ -107,7 +107,7 @@ def enlarged(found: Instances, shape: tuple[int, int]) -> Instances:
             masks.append(large)
             boxes.append((*low, *high))
             rows.append(n)
-    return Instances.from_masks(shape, masks, boxes, found.scores[rows])
+    return Instances.from_masks(shape, masks, boxes, found.scores[rows]).classed_as(found, rows)
 
 
 def _between(values: NDArray[np.float32], at: NDArray[np.float64]) -> NDArray[np.float32]:

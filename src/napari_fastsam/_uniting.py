@@ -19,14 +19,18 @@ _OUTWARD = np.array([-1, -1, 1, 1])  # where top, left, bottom, right lie
 
 
 def union(pieces: Instances) -> Instances:
-    """Return the union of an object's pieces; its score is theirs, weighted by area."""
+    """Return the union of an object's pieces.
+
+    Its score is theirs, weighted by area, and its class that of the largest.
+    """
     bbox = np.append(pieces.bboxes[:, :2].min(0), pieces.bboxes[:, 2:].max(0))
     canvas = np.zeros(bbox[2:] - bbox[:2], bool)
     for n in range(len(pieces)):
         top, left, bottom, right = pieces.bboxes[n] - np.tile(bbox[:2], 2)
         canvas[top:bottom, left:right] |= pieces.mask(n)
     score = np.average(pieces.scores, weights=pieces.areas)
-    return Instances.from_masks(pieces.shape, [canvas], [bbox], [score])
+    united = Instances.from_masks(pieces.shape, [canvas], [bbox], [score])
+    return united.classed_as(pieces, [int(pieces.areas.argmax())])
 
 
 def is_whole(pieces: Instances, frames: NDArray[np.int64], cut: NDArray[np.bool_]) -> bool:

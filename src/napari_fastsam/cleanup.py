@@ -229,4 +229,5 @@ def tidy(found: Instances, cleanup: Cleanup) -> Instances:
             boxes.append(
                 (row + rows.start, column + columns.start, row + rows.stop, column + columns.stop)
             )
-    return Instances.from_masks(found.shape, masks, boxes, found.scores[kept])
+    tidied_ones = Instances.from_masks(found.shape, masks, boxes, found.scores[kept])
+    return tidied_ones.classed_as(found, kept)

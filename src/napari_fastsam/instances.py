@@ -7,7 +7,7 @@ scikit-image's ``bbox``; points are ``(row, column)`` with pixel centres on inte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +37,15 @@ class Instances:
         (N,) floats in [0, 1].
     buffer
         (M,) bool: the masks, each cropped to its box, in C order, one after the other.
+    classes
+        (N,) integers, each object's place in `names`, -1 for none; ``None`` if no object has one.
+    names
+        Of the classes that what found the objects tells apart.
 
     Raises
     ------
     ValueError
-        If the arrays do not fit each other or a box leaves the plane.
+        If the arrays do not fit each other, a box leaves the plane or a class has no name.
 
     See Also
     --------
@@ -61,6 +65,8 @@ class Instances:
     bboxes: NDArray[np.int32]
     scores: NDArray[np.float32]
     buffer: NDArray[np.bool_]
+    classes: NDArray[np.int32] | None = None
+    names: tuple[str, ...] = ()
     offsets: NDArray[np.int64] = field(init=False)
     areas: NDArray[np.int64] = field(init=False)
 
@@ -90,11 +96,22 @@ class Instances:
             f"{len(buffer)} pixels",
             "crop each mask to its box, or use Instances.from_masks",
         )
+        classes = self.classes
+        if classes is not None:
+            classes = np.ascontiguousarray(classes, np.int32).reshape(-1)
+            fail_if(
+                len(classes) != len(bboxes)
+                or not (-1 <= classes.min(initial=-1) <= classes.max(initial=-1) < len(self.names)),
+                f"one class for each of {len(bboxes)} boxes, from -1 to {len(self.names) - 1}",
+                f"{len(classes)} classes up to {classes.max(initial=-1)}",
+                "pass a name for each class that occurs",
+            )
         for name, value in (
             ("shape", (height, width)),
             ("bboxes", bboxes),
             ("scores", scores),
             ("buffer", buffer),
+            ("classes", classes),
             ("offsets", offsets),
             ("areas", _segment_sums(buffer, offsets)),
         ):
@@ -188,6 +205,7 @@ class Instances:
             np.concatenate([part.bboxes for part in parts]),
             np.concatenate([part.scores for part in parts]),
             buffer,
+            *_classes(parts),
         )
 
     def __len__(self) -> int:
@@ -204,13 +222,23 @@ class Instances:
         parts = [self.buffer[self.offsets[n] : self.offsets[n + 1]] for n in rows]
         buffer = np.concatenate(parts) if parts else np.empty(0, bool)
         buffer.flags.writeable = False  # nobody else has it: no copy is needed
-        return Instances(self.shape, self.bboxes[rows], self.scores[rows], buffer)
+        classes = None if self.classes is None else self.classes[rows]
+        return Instances(
+            self.shape, self.bboxes[rows], self.scores[rows], buffer, classes, self.names
+        )
 
     @property
     def nbytes(self) -> int:
         """Memory that the arrays hold, in bytes."""
         arrays = (self.bboxes, self.scores, self.buffer, self.offsets, self.areas)
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in arrays) + getattr(self.classes, "nbytes", 0)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each object's class, ``""`` where it has none."""
+        if self.classes is None:
+            return ("",) * len(self)
+        return tuple("" if n < 0 else self.names[n] for n in self.classes.tolist())
 
     def mask(self, index: int) -> NDArray[np.bool_]:
         """Return the (h, w) mask of one object, cropped to its box: a read-only view."""
@@ -224,7 +252,13 @@ class Instances:
         The objects must stay inside the new plane.
         """
         moved = self.bboxes + np.tile(np.asarray(offset, np.int32), 2)
-        return Instances(shape or self.shape, moved, self.scores, self.buffer)
+        return replace(self, shape=shape or self.shape, bboxes=moved)
+
+    def classed_as(self, others: Instances, rows: Sequence[int]) -> Instances:
+        """Return these objects with the classes of others at `rows` (N,), if they have any."""
+        if others.classes is None:
+            return self
+        return replace(self, classes=others.classes[list(rows)], names=others.names)
 
     def contains(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Return (P, N): whether object n holds the pixel that point p, ``(row, column)``, is in.
@@ -291,6 +325,29 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
         array = array.copy()
         array.flags.writeable = False
     return array
+
+
+def _classes(
+    parts: Sequence[Instances],
+) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
+    """Return the classes of all objects, and the names of classes that any part has."""
+    if all(part.classes is None for part in parts):
+        return None, ()
+    lists = list(dict.fromkeys(part.names for part in parts if part.classes is not None))
+    names = (
+        lists[0] if len(lists) == 1 else tuple(dict.fromkeys(name for one in lists for name in one))
+    )
+    place = {name: n for n, name in enumerate(names)}
+    found = []
+    for part in parts:
+        if part.classes is None:
+            found.append(np.full(len(part), -1, np.int32))
+        elif part.names == names:
+            found.append(part.classes)
+        else:
+            renumbered = np.array([*(place[name] for name in part.names), -1], np.int32)
+            found.append(renumbered[part.classes])  # the last is that of -1
+    return np.concatenate(found), names
 
 
 def _boxes(others: ArrayLike | Instances) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_fastsam.models._archive import Archive
+from napari_fastsam.models._class_names import plain_names
 from napari_fastsam.models._pickle import read_pickle
 from napari_fastsam.models._records import Record, Storage, TensorView
 from napari_fastsam.models._refusal import CheckpointError, damaged, shown, unsafe
@@ -35,7 +36,6 @@ _DTYPES = {
     "IntStorage": torch.int32,
 }
 MAX_NAME = 100
-MAX_CLASSES = 10_000
 MAX_PICKLE_BYTES = 32 << 20
 _MAX_DIMENSIONS = 8
 _MAX_LENGTH = 1 << 40
@@ -221,13 +221,8 @@ def _metadata(root: Any, network: Any) -> dict[str, str]:
         size = settings.get("imgsz") if isinstance(settings, dict) else None
         if type(size) is int and 32 <= size <= 8192:
             told["image_size"] = str(size)
-    names = module.get("names")
-    if (
-        isinstance(names, dict)
-        and len(names) <= MAX_CLASSES
-        and all(isinstance(name, str) for name in names.values())
-    ):
-        told["names"] = json.dumps({str(key): name[:MAX_NAME] for key, name in names.items()})
+    if names := plain_names(module.get("names")):
+        told["names"] = json.dumps(names)
     version = checkpoint.get("version")
     if isinstance(version, str) and version.isascii() and version.isprintable():
         told["ultralytics"] = version[:40]

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save
 
 from napari_fastsam._files import whole
+from napari_fastsam.models._class_names import class_names
 from napari_fastsam.models._content import Kind, kind_of
 from napari_fastsam.models._files import CACHE_VARIABLE, cache_dir, sha256_of
 from napari_fastsam.models._refusal import CheckpointError
@@ -61,6 +62,11 @@ class Checkpoint:
         """The image size in pixels that the network was trained at, where the file tells it."""
         text = self.metadata.get("image_size", "")
         return int(text) if text.isascii() and text.isdigit() and 32 <= int(text) <= 8192 else None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are called, where there are several and the file tells it."""
+        return class_names(self.metadata.get("names", ""), self.architecture.classes)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

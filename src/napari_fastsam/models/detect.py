@@ -33,11 +33,14 @@ class Detections:
         (N,) in [0, 1].
     coefficients
         (N, 32) weights of the mask prototypes.
+    classes
+        (N,) which class each is likeliest of.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     coefficients: NDArray[np.float32]
+    classes: NDArray[np.int32]
 
 
 def detect(
@@ -64,7 +67,12 @@ def detect(
     boxes = np.concatenate([centre - size / 2, centre + size / 2], 1)
     best = suppress(boxes, iou, max_candidates)
     kept = kept[best]
-    return Detections(boxes[best], scores[kept], predictions[-COEFFICIENTS:, kept].T)
+    return Detections(
+        boxes[best],
+        scores[kept],
+        predictions[-COEFFICIENTS:, kept].T,
+        predictions[4:-COEFFICIENTS, kept].argmax(0).astype(np.int32),
+    )
 
 
 def suppress(boxes: NDArray[np.float32], iou: float, most: int) -> NDArray[np.intp]:

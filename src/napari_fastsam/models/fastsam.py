@@ -14,13 +14,12 @@ import numpy as np
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.instances import Instances
-from napari_fastsam.models.checkpoint import load_checkpoint
 from napari_fastsam.models.decode import decode
 from napari_fastsam.models.detect import detect, snap
 from napari_fastsam.models.letterbox import STRIDE, Letterbox
 from napari_fastsam.models.network import predictions
+from napari_fastsam.models.opening import open_model
 from napari_fastsam.models.registry import MODELS, model_path
-from napari_fastsam.models.runtimes import network_for
 from napari_fastsam.planes import to_rgb
 from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
 
@@ -98,9 +97,11 @@ class FastSAM:
     ) -> None:
         _check_numbers(image_size, confidence, iou, max_candidates)
         name = os.fspath(model)
-        checkpoint = load_checkpoint(model_path(name))
-        self._runtime = network_for(checkpoint, device=device, runtime=runtime)
-        size = image_size or checkpoint.image_size or _known_image_size(name)
+        opened = open_model(model_path(name), device=device, runtime=runtime)
+        self._runtime = opened.network
+        self._names = opened.names
+        self._frame = opened.frame
+        size = max(opened.frame or (image_size or opened.image_size or _known_image_size(name),))
         self.spec = ModelSpec(
             model=name,
             device=device,
@@ -165,7 +166,7 @@ class FastSAM:
         """
         rgb = to_rgb(image)
         height, width = shape = shape or rgb.shape[:2]
-        letterbox = Letterbox.fit(shape, self.image_size)
+        letterbox = Letterbox.fit(shape, self.image_size, self._frame)
         (raw,) = self._runtime([letterbox.apply(rgb)])
         found = detect(
             predictions(raw, self.spec.confidence).cpu().numpy(),
@@ -181,7 +182,8 @@ class FastSAM:
         kept, buffer = decode(
             raw.prototypes.float().cpu().numpy(), found.coefficients, bboxes, letterbox
         )
-        return Instances(shape, bboxes[kept], found.scores[kept], buffer)
+        classes = found.classes[kept] if self._names else None
+        return Instances(shape, bboxes[kept], found.scores[kept], buffer, classes, self._names)
 
 
 def _known_image_size(name: str) -> int:

@@ -51,11 +51,19 @@ class Letterbox:
     offset: tuple[int, int]
 
     @classmethod
-    def fit(cls, image: tuple[int, int], size: int) -> Letterbox:
-        """Return how an image of shape (H, W) fits, with its longer side scaled to `size` px."""
+    def fit(
+        cls, image: tuple[int, int], size: int, frame: tuple[int, int] | None = None
+    ) -> Letterbox:
+        """Return how an image of shape (H, W) fits, with its longer side scaled to `size` px.
+
+        Or, where `frame` (h, w) says which frame it has to be, as large as fits into that.
+        """
         scale = size / max(image)
+        if frame is not None:
+            scale = min(frame[0] / image[0], frame[1] / image[1])
         height, width = (max(round(side * scale), 1) for side in image)
-        frame = (-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE)
+        if frame is None:
+            frame = (-(-height // STRIDE) * STRIDE, -(-width // STRIDE) * STRIDE)
         offset = ((frame[0] - height) // 2, (frame[1] - width) // 2)
         return cls(image, frame, (height, width), offset)
 
