@@ -223,22 +223,26 @@ def _found(candidates: Instances, prompts: Prompts, least: float, looks: Looks |
     )
     allowed = candidates.scores >= least
     if prompts.text is not None:
-        likeness = looks.scores(prompts.text)
         allowed &= narrowed(candidates, prompts)
     else:
-        examples = _examples(candidates, prompts)
-        likeness = looks.likeness(examples)[:, None]
         against = prompts.points[~_positive(prompts)]
         allowed &= ~candidates.contains(against).any(0)
-        allowed[examples] = True
+        allowed[_examples(candidates, prompts)] = True
     ranked, how_well = matches(
         candidates,
-        likeness,
+        likeness(candidates, prompts, looks),
         allowed,
         threshold=least_likeness(prompts),
         top_k=prompts.top_k,
     )
     return Selection(candidates, ranked, how_well)
+
+
+def likeness(candidates: Instances, prompts: Prompts, looks: Looks) -> NDArray[np.float32]:
+    """Return (N, W): how well each candidate answers each phrase of a search, or its examples."""
+    if prompts.text is not None:
+        return looks.scores(prompts.text)
+    return looks.likeness(_examples(candidates, prompts))[:, None]
 
 
 def merit(candidates: Instances) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from napari_fastsam._napari.sifting import Picking
 from napari_fastsam.instances import Instances
 from napari_fastsam.matching import MAX_TAKEN, identity, narrowed
 from napari_fastsam.prompts import Prompts
-from napari_fastsam.selection import DEFAULT_CONFIDENCE, looked_for, select
+from napari_fastsam.selection import least_score, likeness, looked_for, select
 from napari_fastsam.wording import Wording
 
 if TYPE_CHECKING:
@@ -198,21 +198,21 @@ class Searching(Picking):
         assert seen.looks is not None
         candidates = seen.candidates
         selection = select(candidates, prompts, looks=seen.looks)
-        allowed = candidates.scores >= DEFAULT_CONFIDENCE
+        allowed = candidates.scores >= least_score(prompts, None)
         inside = np.ones(len(candidates), bool)
         if terms.region is not None:
             inside = narrowed(candidates, terms.region)
             allowed &= inside
         within, there = inside[selection.answers], taken[selection.answers]
         numbers = _first(selection, within & ~there, terms.top_k)
-        likeness = _likeness(seen, prompts)
-        likeness[~seen.looks.known] = np.nan
+        how_well = likeness(candidates, prompts, seen.looks)
+        how_well[~seen.looks.known] = np.nan
         self.answers = Answers(
             prompts,
             terms,
             selection,
             numbers,
-            likeness,
+            how_well,
             prompts.phrases,
             int(np.count_nonzero(allowed)),
             int(np.count_nonzero(within & there)),
@@ -321,12 +321,3 @@ def labelled(
             area += int(np.count_nonzero(part == values[most])) - covered  # the union of both
         found[n] = covered > (MAX_TAKEN if existing == "keep" else SAME_IOU) * area
     return found
-
-
-def _likeness(seen: Seen, prompts: Prompts) -> NDArray[np.float32]:
-    """Return (N, W): how well each candidate answers each phrase."""
-    assert seen.looks is not None
-    if prompts.text is not None:
-        return seen.looks.scores(prompts.text)
-    best = select(seen.candidates, prompts.marks).best
-    return seen.looks.likeness(np.unique(best[best >= 0]))[:, None]
