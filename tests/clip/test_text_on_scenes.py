@@ -31,6 +31,11 @@ def asked():
 
 
 @cache
+def looked(made) -> Looks:
+    return Looks.of(scorer(), made.image, made.candidates)
+
+
+@cache
 def answered(who: str) -> list[Outcome]:
     """The outcomes of a mode of ours, or of one of their ways."""
     if who in WAYS:
@@ -52,7 +57,7 @@ def winners(who: str, kind: str) -> float:
 
 def found(made, query, mask):
     """Share of the objects in a mask (T,) that are asked for and found."""
-    looks = Looks.of(scorer(), made.image, made.candidates)
+    looks = looked(made)
     picked = select(made.candidates, Prompts(text=query.text), looks=looks).answers
     wanted = np.flatnonzero(query.answers(made) & mask)
     return np.isin(wanted, made.truth[picked])
@@ -115,7 +120,7 @@ def test_hard_objects_are_found(where):
 def test_what_looks_like_an_example_is_found():
     ranked = []
     for made, questions in asked():
-        looks = Looks.of(scorer(), made.image, made.candidates)
+        looks = looked(made)
         owners = made.truth
         for query in questions:
             if query.kind != "several":
