@@ -11,7 +11,8 @@ rate that a product of large matrices reaches here, in the same precision. The n
 runtime, and ultralytics' whole call on the same weights, take turns; times are medians.
 
 Whole is ours from the image to masks at its full resolution, with the runtime of that row; labels
-are painted from them. Memory is what a call adds to a process that ran it once, at its peak.
+are painted from them. Click is from a point on a plane that was never seen to its label. Memory is
+what a call adds to a process that ran it once, at its peak.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from _beside import CONFIDENCE, IOU, discs, interleaved, print_table, ultralytics_predictor
 from everything import added_bytes
-from napari_fastsam import FastSAM, Request, run_regions
+from napari_fastsam import FastSAM, Prompts, Request, run, run_regions
 from napari_fastsam.models._ultralytics import network
 from napari_fastsam.models.architecture import Architecture
 from napari_fastsam.models.checkpoint import load_checkpoint, save_checkpoint
@@ -152,6 +153,8 @@ def rows_of(
 
     works = [lambda name=name: pass_of(name) for name in networks]
     works += [lambda name=name: ours[name].segment(image) for name in ours]
+    click = Request(data=image, prompts={(): Prompts(points=[(size / 2, size / 2)])})
+    works += [lambda name=name: next(run(click, ours[name])) for name in ours]
     works.append(lambda: theirs(image)[0])
     for work in works:
         work()
@@ -170,13 +173,15 @@ def rows_of(
             f"{times[n] / floor:.2f}",
             *map(milliseconds, rest),
             milliseconds(times[count + n]),
+            milliseconds(times[2 * count + n]),
             f"{times[-1] / times[count + n]:.1f}",
             f"{megabytes:.0f}",
         ]
     added = added_bytes(lambda: theirs(image)[0]) / 1e6
     blank = [""] * 3
-    yield [label, "ultralytics", "", "", *blank, milliseconds(times[-1]), "1.0", f"{added:.0f}"]
-    yield [label, "floor", milliseconds(floor), "1.00", *blank, "", "", ""]
+    whole = milliseconds(times[-1])
+    yield [label, "ultralytics", "", "", *blank, whole, "", "1.0", f"{added:.0f}"]
+    yield [label, "floor", milliseconds(floor), "1.00", *blank, "", "", "", ""]
 
 
 def after(raw: Any, letterbox: Letterbox, found: Instances, repeats: int) -> list[float]:
@@ -283,7 +288,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, rates = Path(name), {}
         header = ["network", "runtime", "network ms", "of floor", "boxes ms", "masks ms"]
-        header += ["labels ms", "whole ms", "times faster", "added MB"]
+        header += ["labels ms", "whole ms", "click ms", "times faster", "added MB"]
         cases = [(model, size) for model in options.models for size in options.sizes]
         rows = (row for case in cases for row in rows_of(*case, options, folder, rates))
         print_table(header, rows)
