@@ -10,14 +10,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_fastsam._checks import fail_if
-from napari_fastsam.instances import Instances
-from napari_fastsam.models.decode import decode
-from napari_fastsam.models.detect import detect, snap
+from napari_fastsam.models.candidates import candidates
 from napari_fastsam.models.letterbox import STRIDE, Letterbox
-from napari_fastsam.models.network import predictions
 from napari_fastsam.models.opening import open_model
 from napari_fastsam.models.registry import MODELS, model_path
 from napari_fastsam.planes import to_rgb
@@ -26,10 +21,9 @@ from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_fastsam.instances import Instances
     from napari_fastsam.segmenter import Tile
 
-SNAP_DISTANCE = 20
-"""A box side this close to the border, in network pixels, lies on it."""
 DEFAULT_IMAGE_SIZE = 1024
 """Where neither the user nor the checkpoint says: what FastSAM was trained at."""
 
@@ -165,25 +159,9 @@ class FastSAM:
             If it is no such image.
         """
         rgb = to_rgb(image)
-        height, width = shape = shape or rgb.shape[:2]
-        letterbox = Letterbox.fit(shape, self.image_size, self._frame)
+        letterbox = Letterbox.fit(shape or rgb.shape[:2], self.image_size, self._frame)
         (raw,) = self._runtime([letterbox.apply(rgb)])
-        found = detect(
-            predictions(raw, self.spec.confidence).cpu().numpy(),
-            confidence=self.spec.confidence,
-            iou=self.spec.iou,
-            max_candidates=self.spec.max_candidates,
-        )
-        boxes = letterbox.to_image(found.boxes)
-        reach = SNAP_DISTANCE * width / letterbox.content[1]
-        boxes = snap(boxes, (width, height), (reach, SNAP_DISTANCE * height / letterbox.content[0]))
-        # A pixel belongs to a box if its corner (column, row) does, as in ultralytics.
-        bboxes = np.ceil(boxes).astype(np.int32)[:, [1, 0, 3, 2]]
-        kept, buffer = decode(
-            raw.prototypes.float().cpu().numpy(), found.coefficients, bboxes, letterbox
-        )
-        classes = found.classes[kept] if self._names else None
-        return Instances(shape, bboxes[kept], found.scores[kept], buffer, classes, self._names)
+        return candidates(raw, letterbox, self.spec, self._names)
 
 
 def _known_image_size(name: str) -> int:
