@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_fastsam.models._archive import Archive
+from napari_fastsam.models._branches import EMBEDDINGS
 from napari_fastsam.models._class_names import plain_names
 from napari_fastsam.models._pickle import read_pickle
 from napari_fastsam.models._records import Record, Storage, TensorView
@@ -75,6 +76,8 @@ def read_torch_file(
         views[name] = view
         if len(views) > MAX_TENSORS:
             raise unsafe(f"its network has more than {MAX_TENSORS:,} tensors")
+    if isinstance(network, Record) and isinstance(network.state.get(EMBEDDINGS), TensorView):
+        views[EMBEDDINGS] = network.state[EMBEDDINGS]
     shapes = {name: _lengths(view.size, name) for name, view in views.items()}
     check(shapes)
     return _read_tensors(archive, views, shapes), {"weights": origin, **_metadata(root, network)}

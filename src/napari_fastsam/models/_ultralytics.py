@@ -70,14 +70,62 @@ def network(architecture: Architecture) -> torch.nn.Module:
     Torch's random state is left as it was.
     """
     tasks = _tasks()
-    recipe = _layers(architecture) | {
+    with torch.random.fork_rng(devices=[]):
+        model: Any = tasks.SegmentationModel(_recipe(architecture), verbose=False)
+        _fit_head(model.model[-1], architecture)
+    network: torch.nn.Module = model.eval()
+    return network
+
+
+def shapes_of(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor of `network`, by name, without memory for their numbers."""
+    tasks = _tasks()
+    with torch.device("meta"):
+        layers, _ = tasks.parse_model(_recipe(architecture), ch=3, verbose=False)
+        _fit_head(layers[-1], architecture)
+    return {f"model.{name}": tuple(tensor.shape) for name, tensor in layers.state_dict().items()}
+
+
+def _recipe(architecture: Architecture) -> dict[str, Any]:
+    """Return what ultralytics builds a network from."""
+    return _layers(architecture) | {
         "scale": architecture.scale,
-        "nc": architecture.classes,
+        "nc": architecture.class_width or architecture.classes,
         "reg_max": architecture.reg_max,
     }
-    with torch.random.fork_rng(devices=[]):
-        model: torch.nn.Module = tasks.SegmentationModel(recipe, verbose=False)
-    return model.eval()
+
+
+def _fit_head(head: Any, architecture: Architecture) -> None:
+    """Take from a head what only training needs, and give it the vocabulary of a YOLOE."""
+    if hasattr(head.proto, "fuse"):
+        head.proto.fuse()
+    if not architecture.is_yoloe:
+        return
+    head.nc, head.no = architecture.classes, architecture.classes + 4 * architecture.reg_max
+    for level, branch in enumerate(head.cv3):
+        width = branch[-1].in_channels
+        vocab = torch.nn.Conv2d(width, architecture.classes, 1)
+        branch[-1] = Filtered(vocab) if architecture.filtered and level < 2 else vocab
+
+
+class Filtered(torch.nn.Module):
+    """How likely each class of a vocabulary is, where there is an object at all.
+
+    Where the likelihood of an object is at most 0.001, as in ultralytics, no class is.
+    """
+
+    LEAST = -6.907  # the logit of 0.001
+    NOTHING = -30.0
+
+    def __init__(self, vocab: torch.nn.Conv2d) -> None:
+        super().__init__()
+        self.vocab = vocab
+        self.objectness = torch.nn.Conv2d(vocab.in_channels, 1, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (B, C, h, w) logits of features (B, D, h, w)."""
+        likely = self.objectness(features) > self.LEAST
+        return torch.where(likely, self.vocab(features), self.NOTHING)
 
 
 @cache
@@ -117,12 +165,10 @@ def _layers(architecture: Architecture) -> dict[str, Any]:
     """
     from ultralytics.utils import ROOT, YAML
 
-    version, scale = (
-        architecture.version,
-        architecture.scale if architecture.version == "v9" else "",
-    )
+    version = architecture.version
+    scale = architecture.scale if version == "v9" else ""
     recipe = YAML.load(ROOT / "cfg" / "models" / version / f"yolo{version}{scale}-seg.yaml")
-    kept = ("scales", "backbone", "head", "end2end")
+    kept = ("scales", "backbone", "head")
     return {key: recipe[key] for key in kept if key in recipe}
 
 

@@ -2,8 +2,8 @@
 
 Supported are YOLOv8 segmentation networks, which FastSAM is: scales n, s, m, l and x, any number
 of classes, any number of bins per box side (``reg_max``; 16 in most, 26 in FastSAM-x). Their names
-and shapes are worked out here. Of YOLOv9, 11, 12 and 26 those of the network itself are taken, as
-ultralytics defines it.
+and shapes are worked out here. Those of YOLOv9, 11, 12 and 26, and of YOLOE, are what ultralytics
+defines, built without memory for weights: what a file claims costs nothing.
 
 References
 ----------
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from napari_fastsam.models._branches import FILTER, head_of, needed_shapes
 from napari_fastsam.models._refusal import CheckpointError, shown
 
 if TYPE_CHECKING:
@@ -34,20 +35,24 @@ _SCALES = {
     "l": (1.0, 1.00, 512),
     "x": (1.0, 1.25, 512),
 }
-_STEM_WIDTHS = {16: "n", 32: "s", 48: "m", 64: "l", 80: "x"}
-_HEAD = "model.22"
 _MASK_COEFFICIENTS = 32
-_REG_MAX_RANGE = range(2, 65)
+_CLASS_WIDTH = 100  # the most channels that a number of classes asks for
+_REG_MAX_RANGE = range(1, 65)
 _CLASS_RANGE = range(1, 10_001)
 
-SUPPORTED = "a segmentation network: FastSAM-s, FastSAM-x, or a YOLOv8, v9, 11, 12 or 26 -seg"
+SUPPORTED = (
+    "a segmentation network: FastSAM-s, FastSAM-x, a YOLOv8, v9, 11, 12 or 26 -seg, or a YOLOE -seg"
+)
 
-_OTHERS = {  # version: (number of the head's layer, scales)
-    "v9": (22, "ce"),
-    "11": (23, "nsmlx"),
-    "12": (21, "nsmlx"),
-    "26": (23, "nsmlx"),
-}
+_STEMS = {"n": 16, "s": 32, "m": 64, "l": 64, "x": 96}
+_VERSIONS = (  # (version, the head's layer, channels of the first convolution by scale)
+    ("v8", 22, {"n": 16, "s": 32, "m": 48, "l": 64, "x": 80}),
+    ("v9", 22, {"c": 64}),
+    ("v9", 42, {"e": 64}),
+    ("11", 23, _STEMS),
+    ("12", 21, _STEMS),
+    ("26", 23, _STEMS),
+)
 
 
 class _Shaped(Protocol):
@@ -69,6 +74,11 @@ class Architecture:
         Number of classes that the weights were trained for; FastSAM has one.
     version
         Generation of the network: ``"v8"``, ``"v9"``, ``"11"``, ``"12"`` or ``"26"``.
+    class_width
+        Channels from which classes are told, where they are not as many as usual: in a YOLOE.
+    filtered
+        Whether it says where an object is at all before it says of which class, as a YOLOE for
+        use without prompts does.
 
     Examples
     --------
@@ -80,12 +90,18 @@ class Architecture:
     reg_max: int = 16
     classes: int = 1
     version: str = "v8"
+    class_width: int | None = None
+    filtered: bool = False
 
     def __str__(self) -> str:
         plural = "class" if self.classes == 1 else "classes"
-        return (
-            f"YOLO{self.version}{self.scale}-seg, reg_max {self.reg_max}, {self.classes} {plural}"
-        )
+        name = f"YOLO{'E-' if self.is_yoloe else ''}{self.version}{self.scale}-seg"
+        return f"{name}, reg_max {self.reg_max}, {self.classes} {plural}"
+
+    @property
+    def is_yoloe(self) -> bool:
+        """Whether it tells classes from as many channels as only a YOLOE does, or filters them."""
+        return self.filtered or self.class_width is not None
 
 
 def recognise(state: Mapping[str, _Shaped]) -> Architecture:
@@ -106,55 +122,51 @@ def recognise(state: Mapping[str, _Shaped]) -> Architecture:
 
 def recognise_shapes(shapes: Shapes) -> Architecture:
     """Return the architecture of tensors of which only the shapes are known; see `recognise`."""
-    for architecture in _others(shapes):
-        if _built_shapes(architecture) == dict(shapes):
+    found = needed_shapes(shapes)
+    guesses = list(_guesses(found))
+    for architecture in guesses:
+        if expected_shapes(architecture) == found:
             return architecture
-    architecture = _read_off(shapes)
-    _compare(shapes, expected_shapes(architecture), architecture)
-    return architecture
+    if not guesses:
+        raise CheckpointError.because(
+            SUPPORTED,
+            f"the tensors are those of {_describe(shapes)}",
+            "Use the checkpoint of a segmentation network, as its training wrote it.",
+        )
+    closest = max(guesses, key=lambda guess: len(found.items() & expected_shapes(guess).items()))
+    _compare(found, expected_shapes(closest), closest)
+    return closest
 
 
-def _others(shapes: Shapes) -> Iterator[Architecture]:
-    """Yield the networks besides YOLOv8 that tensors could be of, by the first and the last."""
-    stem = shapes.get("model.0.conv.weight", ())
-    for version, (head, scales) in _OTHERS.items():
-        boxes = shapes.get(f"model.{head}.cv2.0.2.weight", ())
-        classes = shapes.get(f"model.{head}.cv3.0.2.weight", ())
-        last = any(name.startswith(f"model.{head + 1}.") for name in shapes)
-        if last or [len(stem), len(boxes), len(classes)] != [4, 4, 4] or boxes[0] % 4:
-            continue
-        bins, count = boxes[0] // 4, classes[0]
-        if bins not in (1, 16) or count not in _CLASS_RANGE or (bins == 1) != (version == "26"):
-            continue
-        for scale in scales:
-            one = Architecture(scale, bins, count, version)
-            if _is_like_v8(shapes) or stem[0] != _stem_width(one):
-                continue
-            yield one
-
-
-def _is_like_v8(shapes: Shapes) -> bool:
-    """Whether the classes come as YOLOv8 has them, and its layers are as many."""
-    return "model.22.dfl.conv.weight" in shapes and "model.4.m.0.cv1.conv.weight" in shapes
-
-
-def _stem_width(architecture: Architecture) -> int:
-    """Return how many channels the first layer has, see the scales in ultralytics' recipes."""
-    widths = {"n": 16, "s": 32, "m": 64, "l": 64, "x": 96, "c": 64, "e": 64}
-    return widths[architecture.scale]
+def _guesses(shapes: Shapes) -> Iterator[Architecture]:
+    """Yield the networks that tensors could be of, by those of the head and the first width."""
+    head = head_of(shapes)
+    filtered = f"{head}cv3.0.2.{FILTER}.weight" in shapes
+    last = f"{head}cv3.0.2.vocab.weight" if filtered else f"{head}cv3.0.2.weight"
+    boxes, classes = shapes.get(f"{head}cv2.0.2.weight", ()), shapes.get(last, ())
+    stem = shapes.get("model.0.conv.weight") or shapes.get("model.1.conv.weight", ())
+    if not head or [len(stem), len(boxes), len(classes)] != [4, 4, 4] or boxes[0] % 4:
+        return
+    bins, (count, width) = boxes[0] // 4, classes[:2]
+    inputs = (*shapes.get(f"{head}cv2.0.0.conv.weight", ()), 0, 0)[1]
+    if bins not in _REG_MAX_RANGE or count not in _CLASS_RANGE:
+        return
+    usual = width == max(inputs, min(count, _CLASS_WIDTH))
+    if not usual and width > _CLASS_WIDTH:
+        return
+    for version, layer, stems in _VERSIONS:
+        for scale, first in stems.items():
+            if head == f"model.{layer}." and first == stem[0]:
+                yield Architecture(scale, bins, count, version, None if usual else width, filtered)
 
 
 @lru_cache(maxsize=8)
-def _built_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor of a network that is built for that."""
-    from napari_fastsam.models._ultralytics import network
-
-    state = network(architecture).state_dict()
-    return {name: tuple(tensor.shape) for name, tensor in state.items()}
-
-
 def expected_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor of a network, by its name in ``state_dict()``."""
+    if architecture.is_yoloe or architecture.version != "v8":
+        from napari_fastsam.models._ultralytics import shapes_of
+
+        return shapes_of(architecture)
     share, width, most = _SCALES[architecture.scale]
 
     def channels(full: int) -> int:
@@ -232,26 +244,6 @@ def _head(
     yield from _conv("22.proto.cv3", prototypes, _MASK_COEFFICIENTS, 1)
 
 
-def _read_off(shapes: Shapes) -> Architecture:
-    """Guess the architecture from three shapes; whether the rest fits is checked afterwards."""
-    stem = shapes.get("model.0.conv.weight", ())
-    boxes = shapes.get(f"{_HEAD}.cv2.0.2.weight", ())
-    classes = shapes.get(f"{_HEAD}.cv3.0.2.weight", ())
-    if (
-        [len(stem), len(boxes), len(classes)] != [4, 4, 4]
-        or stem[0] not in _STEM_WIDTHS
-        or boxes[0] % 4
-        or boxes[0] // 4 not in _REG_MAX_RANGE
-        or classes[0] not in _CLASS_RANGE
-    ):
-        raise CheckpointError.because(
-            SUPPORTED,
-            f"the tensors are those of {_describe(shapes)}",
-            "Use FastSAM-s, FastSAM-x or a YOLOv8 segmentation checkpoint that is not fused.",
-        )
-    return Architecture(_STEM_WIDTHS[stem[0]], boxes[0] // 4, classes[0])
-
-
 def _describe(shapes: Shapes) -> str:
     """Say in a few words what tensors could be of, for people who picked the wrong file."""
     layers = [
@@ -259,12 +251,29 @@ def _describe(shapes: Shapes) -> str:
     ]
     if not layers:
         return f"something else ({_few(shapes)})" if shapes else "nothing: there are none"
-    masks = any(".proto." in name for name in shapes)
-    head = f"a network of {max(layers) + 1} layers {'with' if masks else 'without'} mask prototypes"
+    count = max(layers) + 1
+    last = {name for name in shapes if name.startswith(f"model.{count - 1}.")}
+    masks = any(".proto." in name for name in last)
+    head = f"a network of {count} layers {'with' if masks else 'without'} mask prototypes"
     if any(name.endswith(".conv.bias") for name in shapes):
         return f"{head}, whose batch normalisation was fused away"
-    known = {23: "YOLO11 and later", 24: "YOLOv5"}.get(max(layers))
-    return f"{head}, as in {known}" if known else head
+    if not masks:
+        return f"{head}: it {_purpose(last)}"
+    return f"{head}, as in YOLOv5" if count == 25 else head
+
+
+def _purpose(last: Iterable[str]) -> str:
+    """Say what a network does whose last layer has these tensors, and no masks."""
+    layers = {name.split(".", 2)[-1] for name in last}
+    for part, does in (
+        ("linear.", "classifies whole images"),
+        ("cv4.0.logit_scale", "waits for words (YOLO-World)"),
+        ("cv4.0.", "finds poses or turned boxes"),
+        ("cv3.0.", "finds boxes alone"),
+    ):
+        if any(layer.startswith(part) for layer in layers):
+            return does
+    return "does something else"
 
 
 def _compare(found: Shapes, expected: Shapes, architecture: Architecture) -> None:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save
 
 from napari_fastsam._files import whole
+from napari_fastsam.models._branches import needed
 from napari_fastsam.models._class_names import class_names
 from napari_fastsam.models._content import Kind, kind_of
 from napari_fastsam.models._files import CACHE_VARIABLE, cache_dir, sha256_of
@@ -75,8 +76,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     Parameters
     ----------
     path
-        The file. FastSAM and every YOLOv8 segmentation network of scale n, s, m, l or x, with any
-        number of classes, is recognised from its tensors.
+        The file. FastSAM, every YOLOv8, v9, 11, 12 or 26 segmentation network of any scale and
+        number of classes, and every YOLOE that needs no prompt is recognised from its tensors.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         sha256 = sha256_of(path)
         read = _read_safetensors(path) if kind is Kind.SAFETENSORS else _converted(path, sha256)
         state, metadata = read
-        weights = {name: _as_computed(tensor) for name, tensor in state.items()}
+        weights = {name: _as_computed(tensor) for name, tensor in needed(state).items()}
         require_finite(weights)
         return Checkpoint(weights, recognise(weights), metadata, sha256, path)
     except CheckpointError as error:
@@ -164,6 +165,8 @@ def _converted(path: Path, sha256: str) -> _Read:
     with path.open("rb") as file:
         state, metadata = read_torch_file(file)
     metadata |= {"source_sha256": sha256}
+    recognise(state)
+    state = needed(state)
     try:
         save_checkpoint(converted, state, metadata)
     except OSError as error:
