@@ -14,7 +14,7 @@ from napari_fastsam._checks import fail_if
 from napari_fastsam.instances import Instances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -70,6 +70,31 @@ class ScaledSegmenter(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchSegmenter(Protocol):
+    """A `Segmenter` that looks at several images at once; any number of threads may call it."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many images it looks at together at most; 0 if it would rather see each alone."""
+        ...
+
+    def segment_many(
+        self, images: Iterable[NDArray[np.generic]], *, shape: tuple[int, int] | None = None
+    ) -> Generator[Instances, None, None]:
+        """Yield for each image, in order, what `segment` returns.
+
+        Images are taken one at a time, by other threads, a few before their results are asked for;
+        closing the generator ends these threads, and closes what the images come from.
+        """
+        ...
+
+
+def batch_size(segmenter: object) -> int:
+    """Return how many images a segmenter looks at together, 0 if it is to see each alone."""
+    return segmenter.batch_size if isinstance(segmenter, BatchSegmenter) else 0
+
+
 def find(
     segmenter: Segmenter, image: NDArray[np.uint8], *, shape: tuple[int, int] | None = None
 ) -> Instances:
@@ -83,6 +108,25 @@ def find(
     options: dict[str, Any] = {} if shape is None else {"shape": shape}
     found: Any = segmenter.segment(image, **options)
     wanted = tuple(image.shape[:2]) if shape is None else shape
+    return _checked(found, wanted, segmenter)
+
+
+def find_many(
+    segmenter: BatchSegmenter,
+    images: Iterable[NDArray[np.uint8]],
+    shape: tuple[int, int],
+) -> Generator[Instances, None, None]:
+    """Yield the candidates of images on planes of `shape`, in order, checked as `find` does."""
+    found = segmenter.segment_many(images, shape=shape)
+    try:
+        for one in found:
+            yield _checked(one, shape, segmenter)
+    finally:
+        found.close()
+
+
+def _checked(found: Any, wanted: tuple[int, ...], segmenter: object) -> Instances:
+    """Return what a segmenter found, if that is what a segmenter returns."""
     right = isinstance(found, Instances)
     fail_if(
         not right or found.shape != wanted,

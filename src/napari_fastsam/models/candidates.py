@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_fastsam.instances import Instances
 from napari_fastsam.models import decode, detect
+from napari_fastsam.models.device import beside
 from napari_fastsam.models.network import predictions
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ def candidates(
     names
         What the classes of the network are called; empty where they say nothing.
     """
+    with beside(raw.prototypes.device):
+        return _candidates(raw, letterbox, spec, names)
+
+
+def _candidates(
+    raw: Raw | Decoded, letterbox: Letterbox, spec: ModelSpec, names: tuple[str, ...]
+) -> Instances:
+    """Return the same, on whatever stream of the device."""
     above = predictions(raw, spec.confidence)
     limits = {"confidence": spec.confidence, "iou": spec.iou}
     host = above.device.type in HOST_DEVICES

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import threading
-import warnings
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from napari_fastsam._checks import fail_if
 from napari_fastsam.models import torch_runtime
 from napari_fastsam.models._image_tower import ImageTower
 from napari_fastsam.models._text_tower import read
-from napari_fastsam.models.device import describe_device
+from napari_fastsam.models.device import cpu_instead, why_full
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,18 +118,8 @@ class ClipRuntime:
             try:
                 return self._run(work)
             except RuntimeError as error:
-                if self._wanted.type == "cpu" or not torch_runtime.is_of_memory(error):
-                    raise
-                reason = str(error).partition("\n")[0]
-            # Outside the handler, the traceback no longer holds on to what the device computed.
-            warnings.warn(
-                f"Out of memory on {describe_device(self._wanted)}, going on with the CPU for text "
-                f"prompts, which is slower ({reason}). To avoid this, close other programs that "
-                "use the device.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-            self._wanted = torch.device("cpu")
+                reason = why_full(error, self._wanted)
+            self._wanted = cpu_instead(self._wanted, reason, what=" for text prompts", stacklevel=3)
             return self._run(work)
 
     @torch.inference_mode()

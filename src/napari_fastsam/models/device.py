@@ -1,12 +1,22 @@
-"""Decides which device the network runs on, and says so in words."""
+"""Decides which device a network runs on, says so in words, and what if that device is full."""
 
 from __future__ import annotations
+
+import warnings
+from contextlib import nullcontext
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import torch
 
 from napari_fastsam._checks import fail_if
 
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
 _KINDS = ("cpu", "cuda", "mps")
+# Only CUDA's own allocator has an exception for it; MPS, cuBLAS and cuDNN just say so.
+_NO_MEMORY = ("out of memory", "alloc_failed")
 
 
 def choose_device(name: str) -> torch.device:
@@ -50,3 +60,56 @@ def choose_device(name: str) -> torch.device:
 def describe_device(device: torch.device) -> str:
     """Return what a device is called: ``"CPU"``, ``"MPS"`` or the name of the CUDA card."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+
+
+def beside(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context whose small work on a device does not wait for the network's next batch."""
+    return torch.cuda.stream(_stream(device)) if device.type == "cuda" else nullcontext()
+
+
+@lru_cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream for that; one for all threads, as each has memory of its own."""
+    return torch.cuda.Stream(device, priority=-1)
+
+
+def is_of_memory(error: RuntimeError) -> bool:
+    """Say whether an error means that the device's memory is full."""
+    told = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(text in told for text in _NO_MEMORY)
+
+
+def why_full(error: RuntimeError, device: torch.device) -> str:
+    """Return what an error says of a device whose memory is full; any other is raised again.
+
+    Call it where the error is caught, and go on outside, where its traceback no longer holds on to
+    what the device computed.
+    """
+    if device.type == "cpu" or not is_of_memory(error):
+        raise error
+    return str(error).partition("\n")[0]
+
+
+def cpu_instead(
+    device: torch.device, reason: str, *, what: str = "", advice: str = "", stacklevel: int
+) -> torch.device:
+    """Return the CPU, with a warning that a device is full.
+
+    Parameters
+    ----------
+    device, reason
+        Which one, and what `why_full` says.
+    what
+        What goes on there, as " for text prompts"; nothing for everything.
+    advice
+        What helps, besides closing other programs.
+    stacklevel
+        Of the warning, as if the caller gave it.
+    """
+    warnings.warn(
+        f"Out of memory on {describe_device(device)}, going on with the CPU{what}, which is slower "
+        f"({reason}). To avoid this, close other programs that use the device{advice}.",
+        RuntimeWarning,
+        stacklevel=stacklevel + 1,
+    )
+    return torch.device("cpu")

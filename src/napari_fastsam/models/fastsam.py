@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.models.batching import most_frames, pipelined
 from napari_fastsam.models.candidates import candidates
 from napari_fastsam.models.letterbox import STRIDE, Letterbox
 from napari_fastsam.models.opening import open_model
@@ -19,6 +20,9 @@ from napari_fastsam.planes import to_rgb
 from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastsam.instances import Instances
@@ -158,10 +162,51 @@ class FastSAM:
         TypeError, ValueError
             If it is no such image.
         """
+        letterbox, frame = self._framed(image, shape)
+        (raw,) = self._runtime([frame])
+        return candidates(raw, letterbox, self.spec, self._names)
+
+    @property
+    def batch_size(self) -> int:
+        """How many images the network looks at together at most."""
+        return most_frames(self._runtime)
+
+    def segment_many(
+        self, images: Iterable[NDArray[Any]], *, shape: tuple[int, int] | None = None
+    ) -> Generator[Instances, None, None]:
+        """Yield every candidate of each image, in order: what `segment` returns.
+
+        On a GPU the network looks at several images at once, as many as its memory allows; there as
+        on the CPU, other threads work ahead of who asks.
+
+        Parameters
+        ----------
+        images
+            As for `segment`; taken one at a time, a few before their results are asked for.
+        shape
+            As for `segment`, of all of them.
+
+        Examples
+        --------
+        >>> from skimage.data import coins
+        >>> sam = FastSAM("starter", device="cpu")
+        >>> [found.shape for found in sam.segment_many([coins(), coins()[:200]])]
+        [(303, 384), (200, 384)]
+        """
+        return pipelined(
+            images,
+            lambda image: self._framed(image, shape),
+            self._runtime,
+            lambda told: candidates(told[1], told[0], self.spec, self._names),
+        )
+
+    def _framed(
+        self, image: NDArray[Any], shape: tuple[int, int] | None
+    ) -> tuple[Letterbox, NDArray[np.uint8]]:
+        """Return how an image lies in its frame, and the frame."""
         rgb = to_rgb(image)
         letterbox = Letterbox.fit(shape or rgb.shape[:2], self.image_size, self._frame)
-        (raw,) = self._runtime([letterbox.apply(rgb)])
-        return candidates(raw, letterbox, self.spec, self._names)
+        return letterbox, letterbox.apply(rgb)
 
 
 def _known_image_size(name: str) -> int:

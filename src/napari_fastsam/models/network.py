@@ -7,7 +7,7 @@ is, and no two differ in what becomes of their outputs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -72,6 +72,24 @@ class Network(Protocol):
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> Sequence[Raw | Decoded]:
         """Return what the network says of frames (h, w, 3), RGB, all of one size."""
+        ...
+
+
+@runtime_checkable
+class BatchNetwork(Protocol):
+    """A `Network` that is faster when it is shown several frames at once."""
+
+    @property
+    def most_frames(self) -> int:
+        """How many frames it takes at most, whatever their size."""
+        ...
+
+    def batch_for(self, height: int, width: int) -> int:
+        """Return how many frames (h, w) to show it at once; finding out may take one look."""
+        ...
+
+    def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> Sequence[Raw | Decoded]:
+        """As that of a `Network`."""
         ...
 
 
