@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fastsam.models.conversion import INPUT, OUTPUTS, converted
+from napari_fastsam.models._openvino import openvino
+from napari_fastsam.models.conversion import INPUT, NETWORK, OUTPUTS, read_converted
 from napari_fastsam.models.network import Raw, require_finite
+from napari_fastsam.models.processor import thread_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -38,11 +41,7 @@ class OpenVINO:
     description = "CPU · OpenVINO · fp32"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        path = converted(checkpoint, "openvino")
-        import openvino
-
-        hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-        self._model = openvino.Core().compile_model(str(path), "CPU", hints)
+        self._model = read_converted(checkpoint, "openvino", compiled)
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> list[Raw]:
         """Return what the network says of frames (h, w, 3), RGB, all of one size."""
@@ -59,21 +58,36 @@ class ONNXRuntime:
     description = "CPU · ONNX Runtime · fp32"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        path = converted(checkpoint, "onnx")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-        )
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = read_converted(checkpoint, "onnx", _session)
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> list[Raw]:
         """Return what the network says of frames (h, w, 3), RGB, all of one size."""
         return _each(self._session.run(list(OUTPUTS), {INPUT: np.stack(frames)}))
+
+
+def compiled(folder: Path) -> Any:
+    """Return the network in a folder as OpenVINO runs it here."""
+    options = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": thread_count(),
+        # Each process would bind its threads to the same processors.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return openvino().Core().compile_model(str(folder / NETWORK), "CPU", options)
+
+
+def _session(file: Path) -> Any:
+    """Return the network of a file as ONNX Runtime runs it here."""
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = thread_count()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        os.fspath(file), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def _each(parts: list[NDArray[np.float32]]) -> list[Raw]:
