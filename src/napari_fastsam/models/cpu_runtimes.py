@@ -58,7 +58,7 @@ class ONNXRuntime:
     description = "CPU · ONNX Runtime · fp32"
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self._session = read_converted(checkpoint, "onnx", _session)
+        self._session = read_converted(checkpoint, "onnx", session)
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> list[Raw]:
         """Return what the network says of frames (h, w, 3), RGB, all of one size."""
@@ -67,6 +67,11 @@ class ONNXRuntime:
 
 def compiled(folder: Path) -> Any:
     """Return the network in a folder as OpenVINO runs it here."""
+    return compiled_model(str(folder / NETWORK))
+
+
+def compiled_model(model: Any) -> Any:
+    """Return an `openvino.Model`, or one at a path, as OpenVINO runs it here."""
     options = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
@@ -74,10 +79,10 @@ def compiled(folder: Path) -> Any:
         # Each process would bind its threads to the same processors.
         "ENABLE_CPU_PINNING": False,
     }
-    return openvino().Core().compile_model(str(folder / NETWORK), "CPU", options)
+    return openvino().Core().compile_model(model, "CPU", options)
 
 
-def _session(file: Path) -> Any:
+def session(file: Path) -> Any:
     """Return the network of a file as ONNX Runtime runs it here."""
     import onnxruntime
 
