@@ -13,7 +13,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from napari_fastsam.models._refusal import damaged, shown, unsafe
+from napari_fastsam.models._refusal import CheckpointError, damaged, shown, unsafe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +139,12 @@ def _parts(raw: bytes) -> tuple[str, str]:
     folder, _, name = raw.decode("utf-8", errors="replace").partition("/")
     if folder in {"", ".", ".."} or "\\" in folder or "\0" in folder or ".." in name.split("/"):
         raise unsafe(f"entry {shown(raw)} names a path outside the file's folder")
+    if name == "constants.pkl":
+        raise CheckpointError.because(
+            "weights, as a .pt or .safetensors file",
+            "this is TorchScript, a program that would have to be run",
+            "Use the checkpoint that it was made of, or export that for ONNX or OpenVINO.",
+        )
     if not _KNOWN.fullmatch(name):
         raise unsafe(f"entry {shown(raw)} is none that torch.save writes")
     return folder, name

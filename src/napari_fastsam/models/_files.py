@@ -23,6 +23,9 @@ def cache_dir() -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256 in lower-case hexadecimal digits."""
+    """Return a file's SHA-256 in lower-case hexadecimal digits; of a folder, that of its files."""
+    if path.is_dir():
+        told = [f"{sha256_of(file)}  {file.name}\n" for file in sorted(path.glob("*.[bx]*"))]
+        return hashlib.sha256("".join(told).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -172,6 +172,14 @@ def _layers(architecture: Architecture) -> dict[str, Any]:
     return {key: recipe[key] for key in kept if key in recipe}
 
 
+def read_yaml(path: Path) -> Any:
+    """Return what a file of YAML says, in plain data."""
+    _tasks()
+    from ultralytics.utils import YAML
+
+    return YAML.load(path)
+
+
 @contextmanager
 def contained() -> Iterator[None]:
     """Let the body import ultralytics, and put back whatever the import changes."""

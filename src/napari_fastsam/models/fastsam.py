@@ -39,7 +39,7 @@ class FastSAM:
     ----------
     model
         A name of the registry (``"starter"``, ``"FastSAM-s"``, ``"FastSAM-x"``) or the path of a
-        checkpoint, ``.pt`` or ``.safetensors``.
+        checkpoint, ``.pt`` or ``.safetensors``, or of an export for ONNX or OpenVINO.
     device
         ``"auto"`` (CUDA, then Apple's MPS, then CPU), ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or
         ``"mps"``. On CUDA the network runs in half precision.
@@ -95,7 +95,7 @@ class FastSAM:
     ) -> None:
         _check_numbers(image_size, confidence, iou, max_candidates)
         name = os.fspath(model)
-        opened = open_model(model_path(name), device=device, runtime=runtime)
+        opened = open_model(model_path(name), device=device, runtime=runtime, image_size=image_size)
         self._runtime = opened.network
         self._names = opened.names
         self._frame = opened.frame

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_fastsam._checks import fail_if
 from napari_fastsam.models.checkpoint import load_checkpoint
+from napari_fastsam.models.exports import is_export, open_export
 from napari_fastsam.models.runtimes import network_for
 
 if TYPE_CHECKING:
@@ -36,8 +38,18 @@ class Opened:
     frame: tuple[int, int] | None = None
 
 
-def open_model(path: Path, *, device: str, runtime: str) -> Opened:
-    """Return the network of a checkpoint; parameters and errors as for `FastSAM`."""
+def open_model(path: Path, *, device: str, runtime: str, image_size: int | None = None) -> Opened:
+    """Return the network of a checkpoint or export; parameters and errors as for `FastSAM`."""
+    if is_export(path):
+        export = open_export(path, device=device, runtime=runtime)
+        fail_if(
+            export.frame and image_size and image_size != max(export.frame),
+            f"image_size {max(export.frame or (0,))}, the only one that {path.name} takes",
+            f"{image_size}",
+            "leave it out, or export the network with dynamic=True",
+        )
+        names = export.names if len(export.names) > 1 else ()
+        return Opened(export, export.image_size, names, export.frame)
     checkpoint = load_checkpoint(path)
     network = network_for(checkpoint, device=device, runtime=runtime)
     return Opened(network, checkpoint.image_size, checkpoint.class_names)

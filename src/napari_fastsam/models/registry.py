@@ -279,8 +279,8 @@ def _named(name: str) -> Model:
 
 
 def _own_file(path: Path) -> Path:
-    """Return the path of somebody's own checkpoint."""
-    if path.is_file():
+    """Return the path of somebody's own checkpoint or export, which may be a folder."""
+    if path.is_file() or any(path.glob("*.xml")):
         return path
     meant = [
         name for name in MODELS if name.casefold() in {str(path).casefold(), path.stem.casefold()}
