@@ -21,7 +21,7 @@ from napari_fastsam import (
 from napari_fastsam.caching import CandidateCache
 from napari_fastsam.matching import SIMILAR_THRESHOLD, TEXT_THRESHOLD
 from napari_fastsam.pipeline import build_scorer
-from napari_fastsam.requests import Found
+from napari_fastsam.told import Found
 from test_matching import BRIGHT, DARK, GREY, scene
 
 

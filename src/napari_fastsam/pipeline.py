@@ -27,9 +27,10 @@ from napari_fastsam.matching import Looks, identity
 from napari_fastsam.painting import Painting
 from napari_fastsam.planes import Display, PlaneAxes
 from napari_fastsam.prompts import Prompts
-from napari_fastsam.requests import Found, Index, PlaneRegions, PlaneResult, Request
+from napari_fastsam.requests import Index, PlaneRegions, PlaneResult, Request
 from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer, TextSpec
 from napari_fastsam.selection import Selection, everything, least_score, looked_for, select
+from napari_fastsam.told import classes_of, told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from napari_fastsam.closer import Seen
     from napari_fastsam.instances import Instances
     from napari_fastsam.segmenter import Shown
+    from napari_fastsam.told import Found
 
 _T = TypeVar("_T")
 
@@ -266,7 +268,7 @@ class _Plane:
     found: Instances
     values: NDArray[np.intp]
     scores: NDArray[np.float32]  # NaN for a prompt without an answer
-    told: tuple[Found, ...] = ()
+    told: tuple[Found | None, ...] = ()
 
 
 def _planes(
@@ -420,16 +422,13 @@ def _chosen(request: Request, seen: Seen, index: Index) -> _Plane:
             min_area=request.min_area,
             max_area=request.max_area,
         )
-        return _Plane(index, seen, None, kept, np.arange(1, len(kept) + 1), kept.scores)
+        values = np.arange(1, len(kept) + 1)
+        return _Plane(index, seen, None, kept, values, kept.scores, classes_of(kept))
     prompts = request.prompts[index]
     selection = select(candidates, prompts, confidence=request.confidence, looks=seen.looks)
     picked, values = selection.labelled()
     scores = np.append(candidates.scores, np.float32(np.nan))[selection.answers]  # -1: no answer
-    told = tuple(
-        Found(phrase, round(float(value), 4))
-        for phrase, values_of in zip(prompts.phrases, selection.likeness or (), strict=False)
-        for value in values_of
-    )
+    told = told_of(candidates, selection, prompts.phrases)
     return _Plane(index, seen, selection, candidates[picked], values, scores, told)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam.instances import labelled_windows
-from napari_fastsam.requests import Found
+from napari_fastsam.told import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +36,8 @@ class FoundObject:
     bbox
         Half-open, the lower corner and then the upper one, in the same order of axes.
     found
-        What a search by words or examples says of it, the best of its planes.
+        What a search by words or examples says of it, and of which class it is; the best of its
+        planes.
     """
 
     label: int
@@ -51,33 +52,32 @@ class FoundObject:
         return {
             "label": self.label,
             "score": round(self.score, 4),
-            **self.searched,
+            **self.told,
             "area": self.area,
             "centroid": [round(value, 2) for value in self.centroid],
             "bbox": list(self.bbox),
         }
 
     @property
-    def searched(self) -> dict[str, str | float]:
-        """What a search says of it, by name; nothing if there was none."""
+    def told(self) -> dict[str, str | float]:
+        """What is said of it, by name; nothing if nothing is."""
         return {} if self.found is None else self.found.columns
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures in full, for `from_json`."""
         row = {name: getattr(self, name) for name in _FIGURES}  # asdict() copies deeply, slowly
-        return row | self.searched
+        return row | self.told
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> FoundObject:
         """Return an object from figures that were plain numbers and lists in between."""
-        searched = "likeness" in row
         return cls(
             row["label"],
             row["score"],
             row["area"],
             tuple(row["centroid"]),
             tuple(row["bbox"]),
-            Found(row.get("text", ""), row["likeness"]) if searched else None,
+            Found.from_columns(row),
         )
 
 
@@ -193,6 +193,7 @@ def _union(one: FoundObject, other: FoundObject) -> FoundObject:
     """Return the figures of two parts of an object together."""
     area = one.area + other.area
     half = len(one.centroid)
+    first, second = sorted((one, other), key=lambda row: -row.score)
     low = map(min, one.bbox[:half], other.bbox[:half])
     high = map(max, one.bbox[half:], other.bbox[half:])
     return FoundObject(
@@ -204,10 +205,10 @@ def _union(one: FoundObject, other: FoundObject) -> FoundObject:
             for a, b in zip(one.centroid, other.centroid, strict=True)
         ),
         (*low, *high),
-        better(one.found, other.found),
+        better(first.found, second.found),
     )
 
 
 def better(one: Found | None, other: Found | None) -> Found | None:
-    """Return what says of an object that it answers better, if anything does."""
-    return max((f for f in (one, other) if f), key=lambda f: f.likeness, default=None)
+    """Return what says of an object that it answers better, if anything does; else the first."""
+    return max((f for f in (one, other) if f), key=lambda f: f.likeness or 0.0, default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.cleanup import Cleanup
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_fastsam.instances import Instances
     from napari_fastsam.painting import Painting
     from napari_fastsam.prompts import Prompts
+    from napari_fastsam.told import Found
 
 Index = tuple[int, ...]
 """The position of a plane on the axes that are stepped through; ``()`` for a single image."""
@@ -148,19 +149,6 @@ class _Itself:
         return id(self.model)
 
 
-class Found(NamedTuple):
-    """What a search says of an object: the words that it answers ("" for examples), how well."""
-
-    text: str
-    likeness: float
-
-    @property
-    def columns(self) -> dict[str, str | float]:
-        """The same by name, as in tables and files; examples have no words."""
-        words = {"text": self.text} if self.text else {}
-        return {**words, "likeness": self.likeness}
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaneResult:
     """What became of one plane.
@@ -183,7 +171,7 @@ class PlaneResult:
         For each prompt of the plane, in the order of `Prompts.questions`, the label that it got, 0
         for none. Of a search, for each of `Selection.answers`.
     found
-        By label, what a search says of it: the words that describe it, and how well.
+        By label, what else is said of it: the words that describe it, and how well; its class.
     """
 
     index: Index

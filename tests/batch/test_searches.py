@@ -125,9 +125,7 @@ def test_what_looks_like_an_example_is_labelled(scorer):
     (done,) = segment("a.tif", "v.tif", scorer, **asked)
     labels = labels_of("v.tif")
     assert (PLANE[labels > 0] == GREY).all()
-    assert [found.searched for found in done.objects] == [
-        {"likeness": pytest.approx(1, abs=1e-3)}
-    ] * 2
+    assert [found.told for found in done.objects] == [{"likeness": pytest.approx(1, abs=1e-3)}] * 2
     assert done.unanswered == ("point 0,0",)
 
 

@@ -82,7 +82,7 @@ class Answers:
             if own in result.found:
                 told = Told(result.scores.get(own, 0.0), *result.found[own])
                 before = self._told.get(number, told)
-                self._told[number] = max(before, told, key=lambda one: one.likeness)
+                self._told[number] = max(before, told, key=lambda one: one.likeness or 0.0)
 
     @property
     def missing(self) -> list[str]:

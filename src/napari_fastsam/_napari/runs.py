@@ -17,6 +17,7 @@ from napari_fastsam.cleanup import Cleanup, clean
 from napari_fastsam.labelling import counts_on_each_plane, run_record
 from napari_fastsam.pipeline import CandidateCache, Course, Request, run
 from napari_fastsam.records import plain
+from napari_fastsam.told import classes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -157,7 +158,7 @@ class Run:
         for own, number in numbers.items():
             if own in told:
                 before = self.told.get(number, told[own])
-                self.told[number] = max(before, told[own], key=lambda one: one.likeness)
+                self.told[number] = max(before, told[own], key=lambda one: one.likeness or 0.0)
 
     @property
     def planes(self) -> int:
@@ -343,7 +344,14 @@ def _found(
     job.doing, job.progress = "Segmenting", (job.before, total if total > 1 else 0)
     if isinstance(what, Everything):
         labels = clean(what.objects.to_labels(), asked.cleanup)
-        yield from _planned(asked, Found(what.index, labels), cancelled)
+        told = {
+            n: Told(float(score), *known)
+            for n, (score, known) in enumerate(
+                zip(what.objects.scores, classes_of(what.objects), strict=True), 1
+            )
+            if known is not None
+        }
+        yield from _planned(asked, Found(what.index, labels, told=told), cancelled)
         return
     for found in list(asked.waiting.values()):  # of a run that was stopped
         yield from _planned(asked, found, cancelled)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_fastsam.batch.tiles import TileTask
     from napari_fastsam.pipeline import Index
     from napari_fastsam.planes import PlaneAxes
-    from napari_fastsam.requests import Found
+    from napari_fastsam.told import Found
 
 _MOST_PLANES = 16  # of one task
 _MOST_TILES = 64

@@ -339,7 +339,7 @@ class Run:
                 name=name,
                 linked=linked,
                 scores=scores,
-                found=image.found(linked) if self._job.searching else None,
+                found=image.found(linked),
                 indices=self._job.indices(opened.axes),
             )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.pipeline import Index, PlaneRegions
-    from napari_fastsam.requests import Found
+    from napari_fastsam.told import Found
 
 _CHUNK = 1024  # pixels along Y and X
 _LINEAGE = "lineage.json"

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from napari_fastsam.files.readers import Image
     from napari_fastsam.pipeline import Index, PlaneRegions, PlaneResult, Request
     from napari_fastsam.report import FoundObject, Summary
-    from napari_fastsam.requests import Found
     from napari_fastsam.segmenter import Segmenter, TextScorer
+    from napari_fastsam.told import Found
 
 
 class Models(Protocol):
@@ -122,9 +122,7 @@ class Work:
         """Write all labels to the output, and the table beside it."""
         assert self.output is not None
         output = self.base / self.output
-        rows = [
-            {"label": row.label, "score": round(row.score, 4), **row.searched} for row in objects
-        ]
+        rows = [{"label": row.label, "score": round(row.score, 4), **row.told} for row in objects]
         write_labels(
             output,
             labels,
@@ -140,7 +138,7 @@ class Work:
                 name=self.name,
                 linked=self.job.link,
                 scores=scores,
-                found=found if self.job.searching else None,
+                found=found,
                 indices=self.job.indices(image.axes),
             )
             write_measurements(table_path(output), table, overwrite=self.overwrite)

@@ -58,22 +58,23 @@ def progress_bar(what: str, *, quiet: bool = False) -> Iterator[Callable[[str, i
         )
 
 
+_TOLD = ("text", "likeness", "class")
+
+
 def print_objects(done: Done, *, most: int = MOST_ROWS) -> None:
     """Print a table of the objects of one image or stack."""
     stacked = len(done.objects[0].centroid) - 2 if done.objects else 0
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    searched = any(found.found for found in done.objects)
-    worded = any(found.found and found.found.text for found in done.objects)
-    columns = ["Label", "Score", *["Text"] * worded, *["Likeness"] * searched]
-    for name in (*columns, "Area (px)", "Centre", "Box"):
-        table.add_column(name, justify="left" if name == "Text" else "right", no_wrap=True)
+    told = [name for name in _TOLD if any(name in found.told for found in done.objects)]
+    for name in ("Label", "Score", *map(str.title, told), "Area (px)", "Centre", "Box"):
+        words = name in ("Text", "Class")
+        table.add_column(name, justify="left" if words else "right", no_wrap=True)
     for found in done.objects[:most]:
         low, high = found.bbox[: 2 + stacked], found.bbox[2 + stacked :]
         table.add_row(
             str(found.label),
             f"{found.score:.2f}",
-            *([found.found.text if found.found else ""] if worded else []),
-            *([f"{found.found.likeness:.2f}" if found.found else ""] if searched else []),
+            *(_shown(found.told.get(name, "")) for name in told),
             f"{found.area:,}",
             ", ".join(f"{value:.1f}" for value in found.centroid),
             ", ".join(f"{a}:{b}" for a, b in zip(low, high, strict=True)),
@@ -83,6 +84,11 @@ def print_objects(done: Done, *, most: int = MOST_ROWS) -> None:
         Console().print(table)
     if done.summary.count > most:
         print_line(f"... and {done.summary.count - most} more; --json prints them all")
+
+
+def _shown(value: str | float) -> str:
+    """Return what is told of an object as it is printed."""
+    return value if isinstance(value, str) else f"{value:.2f}"
 
 
 def print_images(images: Sequence[Done]) -> None:

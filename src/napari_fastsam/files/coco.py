@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.planes import PlaneAxes
-    from napari_fastsam.requests import Found
+    from napari_fastsam.told import Found
 
 ANYTHING = "object"
 """The first category: FastSAM finds objects of no particular kind. Words are the others."""
@@ -103,7 +103,7 @@ class Coco:
                 told, items = found(index), _objects(axes, labels, index, scores(index))
                 for item in sorted(items, key=lambda item: int(item["label"])):
                     item |= told[item["label"]].columns if item["label"] in told else {}
-                    category = self._category(item.get("text", ANYTHING))
+                    category = self._category(item.get("text") or item.get("class", ANYTHING))
                     numbers = {"id": self.count + 1, "image_id": number, "category_id": category}
                     text = json.dumps({**numbers, **item})
                     self._kept.write((", " * (self.count > 0) + text).encode("ascii"))

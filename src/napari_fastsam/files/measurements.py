@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.files.readers import Image
-    from napari_fastsam.requests import Found
+    from napari_fastsam.told import Found
 
 Row = dict[str, Any]
 """The figures of an object by the name of their column."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_fastsam.files.readers import Image
-    from napari_fastsam.requests import Found
+    from napari_fastsam.told import Found
 
 
 class Volumes:
@@ -64,7 +64,7 @@ class Volumes:
         for label, told in (found(index) if found and seen else {}).items():
             best = self._found.get(label, told)
             if label in seen:
-                self._found[label] = max(best, told, key=lambda one: one.likeness)
+                self._found[label] = max(best, told, key=lambda one: one.likeness or 0.0)
 
     def _add(
         self,
