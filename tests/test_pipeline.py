@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,14 @@ from napari_fastsam import (
     run,
     segment_stack,
 )
-from napari_fastsam.pipeline import Course, build
+from napari_fastsam.ahead import THREAD_NAME, ahead
+from napari_fastsam.closer import Seen
+from napari_fastsam.pipeline import Course, build, run_regions
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+
+    from napari_fastsam import PlaneResult
 
 SHAPE = (24, 32)
 LEFT, RIGHT, LOW = (slice(2, 8), slice(2, 9)), (slice(2, 8), slice(20, 28)), (16, 10)
@@ -430,3 +438,171 @@ def test_prompts_are_told_which_label_they_got(stack: np.ndarray, blobs: BlobSeg
     assert apart == [(0, 2), (3,)]
     linked = run(Request(data=stack, prompts=prompts, link=True), blobs)
     assert [result.numbers for result in linked] == [(0, 1), (1,)]
+
+
+class Batching(BlobSegmenter):
+    """Looks at several images together, in other threads, as a network on a GPU does."""
+
+    def __init__(self, size: int = 1) -> None:
+        super().__init__()
+        self.batch_size = size
+        self.callers: set[int] = set()
+
+    def segment(self, image: np.ndarray, *, shape: tuple[int, int] | None = None) -> Instances:
+        factor = 1 if shape is None else shape[0] // image.shape[0]
+        found = super().segment(image)
+        if factor == 1:
+            return found
+        return Instances.from_labels(found.to_labels().repeat(factor, 0).repeat(factor, 1))
+
+    def segment_many(
+        self, images: Iterable[np.ndarray], *, shape: tuple[int, int] | None = None
+    ) -> Generator[Instances, None, None]:
+        def one(image: np.ndarray) -> Instances:
+            self.callers.add(threading.get_ident())
+            return self.segment(image, shape=shape)
+
+        yield from ahead(one, images, threads=2, depth=max(self.batch_size, 1))
+
+
+def require_same(results: list[PlaneResult], expected: list[PlaneResult]) -> None:
+    assert [result.index for result in results] == [result.index for result in expected]
+    for one, other in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_array_equal(one.candidates.buffer, other.candidates.buffer)
+        assert one.scores == other.scores
+        assert one.windows == other.windows
+        assert one.numbers == other.numbers
+
+
+def no_threads_are_left() -> bool:
+    return not any(thread.name == THREAD_NAME for thread in threading.enumerate())
+
+
+ASKED = {(n,): Prompts(points=[(4, 4), (4, 22), LOW]) for n in (0, 2)}
+
+
+@pytest.mark.parametrize("size", [1, 4])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"link": True},
+        {"indices": ((2,), (0,), (2,), (1,))},
+        {"prompts": ASKED},
+        {"prompts": ASKED, "key": "stack"},
+        {"cleanup": Cleanup(min_area=45), "key": "stack"},
+    ],
+    ids=["everything", "linked", "order", "prompts", "prompts, cached", "cleaned, cached"],
+)
+def test_planes_that_are_looked_at_ahead_are_those_looked_at_one_by_one(
+    stack: np.ndarray, options: dict[str, Any], size: int
+) -> None:
+    request = Request(data=stack, **options)
+    plain, model = BlobSegmenter(), Batching(size)
+    expected = list(run(request, plain, cache=CandidateCache()))
+    require_same(list(run(request, model, cache=CandidateCache())), expected)
+    assert model.calls == plain.calls
+    assert model.callers
+    assert threading.get_ident() not in model.callers
+    regions = list(run_regions(request, model, cache=CandidateCache()))
+    whole = (0, 0, *SHAPE)
+    for one, other in zip(regions, expected, strict=True):
+        np.testing.assert_array_equal(one.labels(whole), other.labels)
+    assert no_threads_are_left()
+
+
+def test_each_plane_is_read_once_also_where_it_is_looked_at_closer(
+    wide: np.ndarray, eyes: ShortSighted
+) -> None:
+    class Eyes(Batching):
+        spec = eyes.spec
+
+        def segment(self, image: np.ndarray, *, shape: Any = None) -> Instances:
+            return eyes.segment(image)
+
+    lazy = Recorder(wide)
+    prompts = {(n,): Prompts(points=[DOT, (20, 20)]) for n in range(3)}
+    results = list(run(Request(data=lazy, prompts=prompts), Eyes(2)))
+    assert sorted(lazy.reads) == [(n, slice(None), slice(None)) for n in range(3)]
+    require_same(results, list(run(Request(data=wide, prompts=prompts), eyes)))
+    assert all(result.labels[DOT] for result in results)
+
+
+def test_planes_that_are_known_are_not_looked_at_ahead(stack: np.ndarray) -> None:
+    cache, model, lazy = CandidateCache(), Batching(4), Recorder(np.concatenate([stack, stack]))
+    list(run(Request(data=lazy, indices=((3,), (1,)), key="stack"), model, cache=cache))
+    results = run(Request(data=lazy, key="stack"), model, cache=cache)
+    first = next(results)
+    cache.put(Request(data=lazy, key="stack").place(model, (2,)), Seen(first.candidates, 0))
+    assert [result.index for result in results] == [(n,) for n in range(1, 6)]
+    assert model.calls == 6
+    assert len(lazy.reads) == 6
+    assert len(cache) == 6
+
+
+def test_few_planes_are_read_ahead_and_none_once_the_run_has_ended(stack: np.ndarray) -> None:
+    lazy, stop = Recorder(np.concatenate([stack] * 10)), []
+    results = run(Request(data=lazy), Batching(2), cancelled=lambda: bool(stop))
+    assert not lazy.reads
+    assert next(results).index == (0,)
+    assert next(results).index == (1,)
+    stop.append(True)
+    assert list(results) == []
+    assert no_threads_are_left()
+    assert len(lazy.reads) <= 2 + 2 * (2 + 1)
+    results = run(Request(data=lazy), Batching(2))
+    next(results)
+    results.close()
+    assert no_threads_are_left()
+
+
+def test_a_plane_that_cannot_be_read_is_an_error_after_those_before_it(stack: np.ndarray) -> None:
+    class Damaged(Recorder):
+        def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+            if key[0] == 2:
+                raise OSError("plane 2 is damaged")
+            return super().__getitem__(key)
+
+    results = run(Request(data=Damaged(np.concatenate([stack, stack]))), Batching(4))
+    assert [next(results).index for _ in range(2)] == [(0,), (1,)]
+    with pytest.raises(OSError, match="plane 2"):
+        next(results)
+    assert no_threads_are_left()
+
+
+def test_a_run_that_looks_ahead_goes_on_where_it_ended(stack: np.ndarray) -> None:
+    request = Request(data=np.concatenate([stack, stack]), link=True)
+    whole, course = list(run(request, BlobSegmenter())), Course()
+    results = run(request, Batching(4), course=course)
+    first = [next(results), next(results)]
+    results.close()
+    rest = tuple(result.index for result in whole[2:])
+    later = list(run(replace(request, indices=rest), Batching(4), course=course))
+    require_same([*first, *later], whole)
+
+
+def test_levels_are_read_ahead_too(pyramid: list[Recorder]) -> None:
+    class CoarseToo(Batching):
+        image_size = 40
+
+    full, half, small = pyramid
+    model = CoarseToo(2)
+    model.image_size = max(half.shape[1:])
+    axes = PlaneAxes("ZYX", full.shape)
+    prompts = {(n,): Prompts(points=[(8, 44)]) for n in range(3)}
+    for asked in (None, prompts):
+        request = Request(data=full, levels=(half, small), axes=axes, prompts=asked, closer=False)
+        labels = [result.labels for result in run(request, model)]
+        plain = Request(data=full.data, axes=axes, prompts=asked, closer=False)
+        expected = [result.labels for result in run(plain, BlobSegmenter())]
+        np.testing.assert_array_equal(labels, expected)
+    assert model.callers
+    assert not full.reads
+
+
+def test_who_finds_nothing_to_batch_looks_at_each_alone(stack: np.ndarray) -> None:
+    model = Batching(0)
+    assert len(list(run(Request(data=stack), model))) == 3
+    assert not model.callers
+    assert len(list(run(Request(data=stack, indices=((1,),)), Batching(4)))) == 1

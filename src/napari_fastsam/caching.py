@@ -24,6 +24,10 @@ class CandidateCache:
     def __len__(self) -> int:
         return len(self._planes)
 
+    def __contains__(self, key: Hashable) -> bool:
+        with self._lock:
+            return key in self._planes
+
     def get(self, key: Hashable) -> Seen | None:
         """Return what is known of a plane, or None if it is not (or no longer) here."""
         with self._lock:

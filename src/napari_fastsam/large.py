@@ -28,6 +28,9 @@ from napari_fastsam.tiling import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from napari_fastsam._seams import Window
     from napari_fastsam.requests import Index, Request
     from napari_fastsam.segmenter import Segmenter, Shown, Tile
@@ -147,7 +150,12 @@ def plan(
     """
     network, shape = _Network.of(model), request.layout.plane_shape
     if not network.in_parts(max(shape)):
-        return _at_once(request, index, network, image)
+        one = OneLook.of(request, model)
+        assert one is not None
+        if one.level is None:
+            picture: Any = image()
+            return first_look(one.segmenter, picture)
+        return one.seen(find(one.segmenter, one.picture(index), shape=shape))
     if cancelled():
         return None
     plane = image()
@@ -178,26 +186,55 @@ def plan(
     return Plan(plane, tiling, too_large(coarse, tiling, shape))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OneLook:
+    """How the planes of a request are looked at that are seen at once.
+
+    Parameters
+    ----------
+    request
+        Of the planes and how they are shown.
+    segmenter
+        What looks.
+    level
+        The lower resolution that it is shown, where that is all that it sees; ``None`` for the
+        plane itself.
+    """
+
+    request: Request
+    segmenter: Segmenter
+    level: Any | None
+
+    @classmethod
+    def of(cls, request: Request, model: Segmenter) -> OneLook | None:
+        """Return that; None if planes so large are not seen at once."""
+        network, axes = _Network.of(model), request.layout
+        if network.in_parts(max(axes.plane_shape)):
+            return None
+        level = None
+        if request.levels and network.image_size:
+            level = level_for(axes, request.levels, network.image_size)
+        return cls(request, network.segmenter, level)
+
+    def picture(self, index: Index) -> NDArray[np.uint8]:
+        """Return what is shown of a plane, (h, w, 3)."""
+        axes, array = self.request.layout, self.request.data
+        if self.level is not None:
+            axes, array = replace(axes, shape=tuple(self.level.shape)), self.level
+        return self.request.display(axes.read(array, index))
+
+    def seen(self, candidates: Instances) -> Seen:
+        """Return what is known of a plane on which that was found."""
+        return Seen(candidates, reach(self.segmenter, candidates.shape))
+
+
 def shown(request: Request, index: Index, model: Segmenter) -> Shown:
     """Return a plane as the network sees it, as a whole or, if it is large, to be read in parts."""
     network = _Network.of(model)
     if not network.in_parts(max(request.layout.plane_shape)):
-        return request.display(request.layout.read(request.data, index))
+        return OneLook(request, network.segmenter, None).picture(index)
     like = _whole(request, index, network)
     return Picture(request.data, request.layout, index, request.display, like=like)
-
-
-def _at_once(request: Request, index: Index, network: _Network, image: Callable[[], Any]) -> Seen:
-    """Return what one look at a plane finds, at the resolution that the network sees, if it can."""
-    axes = request.layout
-    if request.levels and network.image_size:
-        level = level_for(axes, request.levels, network.image_size)
-        if level is not None:
-            at_level = replace(axes, shape=tuple(level.shape))
-            picture = request.display(at_level.read(level, index))
-            candidates = find(network.segmenter, picture, shape=axes.plane_shape)
-            return Seen(candidates, reach(network.segmenter, axes.plane_shape))
-    return first_look(network.segmenter, image())
 
 
 def _whole(request: Request, index: Index, network: _Network) -> Picture | None:

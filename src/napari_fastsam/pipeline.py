@@ -8,6 +8,7 @@ more look at the candidates, which is kept as well, see `napari_fastsam.matching
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from os import PathLike, fspath
@@ -31,6 +32,7 @@ from napari_fastsam.requests import Index, PlaneRegions, PlaneResult, Request
 from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer, TextSpec
 from napari_fastsam.selection import Selection, everything, least_score, looked_for, select
 from napari_fastsam.told import classes_of, told_of
+from napari_fastsam.upcoming import Upcoming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -285,33 +287,43 @@ def _planes(
     network, words = lru_cache(lambda: build(model)), lru_cache(lambda: build_scorer(scorer))
     kept = cache if request.key is not None else None
     least = request.least_score if lean and kept is None and request.prompts is None else 0.0
-    for index in request.planes():
-        if cancelled():
-            return
-        place = request.place(model, index)
-        searching = request.prompts is not None and request.prompts[index].searching
-        if searching:
-            words()  # what is missing for that is told before the network runs
-        known = kept.get(place) if kept is not None else None
-        image = _picture(request, index, network)
-        seen = _see(request, index, known, network, image, cancelled, looked, least)
-        if seen is not None and searching:
+
+    def known_now(index: Index) -> bool:
+        return kept is not None and request.place(model, index) in kept
+
+    with closing(Upcoming(request, network, known_now)) as upcoming:
+        for n, index in enumerate(request.planes()):
+            if cancelled():
+                return
+            place = request.place(model, index)
+            searching = request.prompts is not None and request.prompts[index].searching
+            if searching:
+                words()  # what is missing for that is told before the network runs
+            known = kept.get(place) if kept is not None else None
+            first = upcoming.take(n) if known is None else None
+            image = _picture(request, index, network, first)
+            seen = known if first is None else first.seen
+            seen = _see(request, index, seen, network, image, cancelled, looked, least)
+            if seen is not None and searching:
+                if kept is not None and seen is not known:
+                    kept.put(place, seen)  # also if what follows is cancelled, or fails
+                seen = _look_at_objects(request, index, seen, words(), image, cancelled, looked)
+            if seen is None:
+                return  # some tiles may be missing
             if kept is not None and seen is not known:
-                kept.put(place, seen)  # also if what follows is cancelled, or fails
-            seen = _look_at_objects(request, index, seen, words(), image, cancelled, looked)
-        if seen is None:
-            return  # some tiles may be missing
-        if kept is not None and seen is not known:
-            kept.put(place, seen)
-        if request.prompts is not None and seen is not known and cancelled():
-            return  # a look that would have found an answer may be missing
-        yield _chosen(request, seen, index)
+                kept.put(place, seen)
+            if request.prompts is not None and seen is not known and cancelled():
+                return  # a look that would have found an answer may be missing
+            yield _chosen(request, seen, index)
 
 
 def _picture(
-    request: Request, index: Index, network: Callable[[], Segmenter]
+    request: Request, index: Index, network: Callable[[], Segmenter], first: First | None
 ) -> Callable[[], Shown]:
     """Return what shows a plane, once, when it is first called."""
+    if first is not None and first.image is not None:
+        image = first.image
+        return lambda: image
     return lru_cache(lambda: shown(request, index, network()))
 
 
