@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_fastsam.instances import Instances
     from napari_fastsam.segmenter import Shown
     from napari_fastsam.told import Found
+    from napari_fastsam.upcoming import First
 
 _T = TypeVar("_T")
 
