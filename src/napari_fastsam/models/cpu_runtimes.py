@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_fastsam._checks import fail_if
 from napari_fastsam.models._openvino import openvino
-from napari_fastsam.models.conversion import INPUT, NETWORK, OUTPUTS, read_converted
+from napari_fastsam.models.conversion import INPUT, NETWORK, OUTPUTS, kept, read_converted
 from napari_fastsam.models.network import Raw, require_finite
 from napari_fastsam.models.processor import thread_count
 
@@ -47,6 +48,30 @@ class OpenVINO:
         """Return what the network says of frames (h, w, 3), RGB, all of one size."""
         found = self._model.create_infer_request().infer({INPUT: np.stack(frames)})
         return _each([found[name] for name in OUTPUTS])
+
+
+class OpenVINOInt8(OpenVINO):
+    """The same in 8-bit whole numbers, once `quantising.quantise` made that of the checkpoint.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it was not made.
+    """
+
+    description = "CPU · OpenVINO · int8"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        path = kept(checkpoint, "openvino-int8")
+        fail_if(
+            not path.exists(),
+            f"{checkpoint.path.name} in int8 in {path.parent}",
+            "none, since images of your own are needed to make it",
+            f"run `napari-fastsam models convert {checkpoint.path} --to openvino --int8 "
+            "--calibrate IMAGES`",
+            FileNotFoundError,
+        )
+        self._model = compiled(path)
 
 
 class ONNXRuntime:
