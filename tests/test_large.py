@@ -12,7 +12,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import BlobSegmenter, Network
+from fakes import Batching, BlobSegmenter, Network
 from napari_fastsam import (
     CandidateCache,
     Cleanup,
@@ -25,7 +25,7 @@ from napari_fastsam import (
     run,
 )
 from napari_fastsam.pipeline import run_regions
-from napari_fastsam.planes import Display
+from napari_fastsam.planes import Display, to_rgb
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -365,3 +365,36 @@ def test_neither_plane_nor_labels_are_ever_whole_in_memory(
     assert len(plane.scores) == 48**2
     np.testing.assert_array_equal(labels[:512, 2560:] > 0, pattern[:512, 2560:] > 0)
     assert peak < 0.5 * 4 * 3072**2
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_tiles_that_are_looked_at_together_are_put_together_alike(size: int) -> None:
+    model = Batching(size)
+    model.spec = Cut().spec
+    request, looked = Request(data=STACK), []
+    results = run(request, model, looked=lambda *done: looked.append(done))
+    for result, other in zip(results, run(request, Cut()), strict=True):
+        np.testing.assert_array_equal(result.labels, other.labels)
+        np.testing.assert_array_equal(result.candidates.buffer, other.candidates.buffer)
+    assert bool(model.callers) == (size > 1)
+    assert looked == [(n, looked[0][1]) for _ in STACK for n in range(1, looked[0][1] + 1)]
+    plain = Tiled(BlobSegmenter(), size=80, overlap=20).segment(to_rgb(STACK[0]))
+    found = Tiled(Batching(size), size=80, overlap=20).segment(to_rgb(STACK[0]))
+    np.testing.assert_array_equal(found.buffer, plain.buffer)
+
+
+def test_no_tile_is_looked_at_long_after_a_cancelled_one() -> None:
+    model = Batching(2)
+    model.spec = ModelSpec(model="blobs", tile=32)
+    looked = []
+    request = Request(data=STACK[0])
+    results = run(
+        request,
+        model,
+        looked=lambda *done: looked.append(done),
+        cancelled=lambda: len(looked) == 3,
+    )
+    assert list(results) == []
+    assert len(looked) == 3
+    assert model.calls <= 1 + 3 + 2 * (2 + 1)
+    assert looked[0][1] > 20

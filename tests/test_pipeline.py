@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from fakes import BlobSegmenter, ShortSighted
+from fakes import Batching, BlobSegmenter, ShortSighted
 from napari_fastsam import (
     CandidateCache,
     Cleanup,
@@ -23,13 +23,11 @@ from napari_fastsam import (
     run,
     segment_stack,
 )
-from napari_fastsam.ahead import THREAD_NAME, ahead
+from napari_fastsam.ahead import THREAD_NAME
 from napari_fastsam.closer import Seen
 from napari_fastsam.pipeline import Course, build, run_regions
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
-
     from napari_fastsam import PlaneResult
 
 SHAPE = (24, 32)
@@ -438,31 +436,6 @@ def test_prompts_are_told_which_label_they_got(stack: np.ndarray, blobs: BlobSeg
     assert apart == [(0, 2), (3,)]
     linked = run(Request(data=stack, prompts=prompts, link=True), blobs)
     assert [result.numbers for result in linked] == [(0, 1), (1,)]
-
-
-class Batching(BlobSegmenter):
-    """Looks at several images together, in other threads, as a network on a GPU does."""
-
-    def __init__(self, size: int = 1) -> None:
-        super().__init__()
-        self.batch_size = size
-        self.callers: set[int] = set()
-
-    def segment(self, image: np.ndarray, *, shape: tuple[int, int] | None = None) -> Instances:
-        factor = 1 if shape is None else shape[0] // image.shape[0]
-        found = super().segment(image)
-        if factor == 1:
-            return found
-        return Instances.from_labels(found.to_labels().repeat(factor, 0).repeat(factor, 1))
-
-    def segment_many(
-        self, images: Iterable[np.ndarray], *, shape: tuple[int, int] | None = None
-    ) -> Generator[Instances, None, None]:
-        def one(image: np.ndarray) -> Instances:
-            self.callers.add(threading.get_ident())
-            return self.segment(image, shape=shape)
-
-        yield from ahead(one, images, threads=2, depth=max(self.batch_size, 1))
 
 
 def require_same(results: list[PlaneResult], expected: list[PlaneResult]) -> None:

@@ -6,8 +6,8 @@ small picture and the tiles are ever in memory.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam.closer import Seen, first_look, reach
@@ -21,12 +21,13 @@ from napari_fastsam.tiling import (
     Tiling,
     coarse_look,
     look_at_tile,
+    look_at_tiles,
     put_together,
     too_large,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -92,14 +93,15 @@ def look(
     planned = plan(request, index, model, image, cancelled=cancelled)
     if not isinstance(planned, Plan):
         return planned
-    found = put_together(
-        planned.tiles,
-        planned.large,
-        partial(planned.look_at, model),
-        confidence=confidence,
-        cancelled=cancelled,
-        looked=looked,
-    )
+    with closing(planned.looks(model)) as looks:
+        found = put_together(
+            planned.tiles,
+            planned.large,
+            lambda tile: next(looks),
+            confidence=confidence,
+            cancelled=cancelled,
+            looked=looked,
+        )
     return None if found is None else planned.seen(model, found)
 
 
@@ -129,6 +131,10 @@ class Plan:
     def look_at(self, model: Segmenter, tile: Window) -> Instances:
         """Return what is found in one of the tiles, on the whole plane."""
         return look_at_tile(_Network.of(model).segmenter, self.plane, tile)
+
+    def looks(self, model: Segmenter) -> Generator[Instances, None, None]:
+        """Yield what is found in each of the tiles, on the whole plane."""
+        return look_at_tiles(_Network.of(model).segmenter, self.plane, self.tiles)
 
     def seen(self, model: Segmenter, found: Instances) -> Seen:
         """Return what is known of the plane once its tiles are put together."""

@@ -6,8 +6,8 @@ look at the whole, at low resolution, adds the objects that are too large for a 
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,16 @@ from napari_fastsam._merging import Merger
 from napari_fastsam._resampling import enlarged, shrunk
 from napari_fastsam._seams import Window
 from napari_fastsam.instances import Instances
-from napari_fastsam.segmenter import ScaledSegmenter, find
+from napari_fastsam.segmenter import (
+    BatchSegmenter,
+    ScaledSegmenter,
+    batch_size,
+    find,
+    find_many,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Generator, Hashable, Sequence
 
     from numpy.typing import NDArray
 
@@ -145,8 +151,9 @@ class Tiled:
         if self.tiling.whole:
             small = shrunk(image, -(-max(shape) // self.size))
             large = too_large(coarse_look(self.segmenter, small, shape), self.tiling, shape)
-        found_in = partial(look_at_tile, self.segmenter, image)
-        found = put_together(self.tiling.windows(shape), large, found_in)
+        tiles = self.tiling.windows(shape)
+        with closing(look_at_tiles(self.segmenter, image, tiles)) as looks:
+            found = put_together(tiles, large, lambda tile: next(looks))
         assert found is not None  # as nobody could cancel
         return found
 
@@ -186,6 +193,24 @@ def look_at_tile(segmenter: Segmenter, image: Shown, tile: Window) -> Instances:
     return found.shift((tile.top, tile.left), (image.shape[0], image.shape[1]))
 
 
+def look_at_tiles(
+    segmenter: Segmenter, image: Shown, tiles: Sequence[Window]
+) -> Generator[Instances, None, None]:
+    """Yield what is found in each of some tiles of one size, in order, on the whole plane.
+
+    Several are looked at together, and read by another thread, where the segmenter likes that.
+    """
+    if not isinstance(segmenter, BatchSegmenter) or batch_size(segmenter) < 2:
+        yield from (look_at_tile(segmenter, image, tile) for tile in tiles)
+        return
+    shape, first = (image.shape[0], image.shape[1]), tiles[0]
+    parts = (np.ascontiguousarray(image[tile.slices]) for tile in tiles)
+    side = (first.bottom - first.top, first.right - first.left)
+    with closing(find_many(segmenter, parts, side)) as looks:
+        for tile, found in zip(tiles, looks, strict=True):
+            yield found.shift((tile.top, tile.left), shape)
+
+
 def put_together(
     tiles: Sequence[Window],
     large: Instances,
@@ -204,7 +229,7 @@ def put_together(
     large
         Objects that are too large for them, see `too_large`.
     found_in
-        Returns what is found in one, on the whole plane, see `look_at_tile`.
+        Returns what is found in one, on the whole plane, see `look_at_tile`; asked in their order.
     confidence
         What scores below this is left out once it is whole.
     cancelled
