@@ -300,8 +300,17 @@ def test_one_bad_image_among_many_is_reported_at_the_end_with_status_1(specs, ca
         pytest.param("segment scene.png -o a.tif --colour", "--colour", id="option"),
         pytest.param("segment scene.png -o scene.png/a.tif", "a folder to write", id="no folder"),
         pytest.param("models fetch nothing", "FastSAM-s", id="unknown model"),
-        pytest.param("models convert scene.png a.pt", "write a.safetensors", id="convert to"),
-        pytest.param("models convert none.pt a.safetensors", "none.pt", id="convert what"),
+        pytest.param("models convert scene.png -o a.pt", "write a.safetensors", id="convert to"),
+        pytest.param("models convert none.pt -o a.safetensors", "none.pt", id="convert what"),
+        pytest.param("models convert starter", "--output model.safetensors", id="convert where"),
+        pytest.param("models convert starter --to tflite", "'tflite'", id="convert to what"),
+        pytest.param("models convert starter --to onnx --int8", "--calibrate", id="int8 of onnx"),
+        pytest.param(
+            "models convert starter --to openvino --int8", "no images", id="int8 without images"
+        ),
+        pytest.param(
+            "models convert starter --to onnx --calibrate scene.png", "--int8", id="no int8"
+        ),
         pytest.param("train none none -o a.safetensors", "none", id="no images"),
         pytest.param("paint", "No such command 'paint'", id="command"),
     ],
@@ -395,12 +404,12 @@ def test_a_checkpoint_is_converted_with_the_same_weights(capsys):
     from napari_fastsam.models.registry import model_path
 
     source = model_path("starter")
-    assert main(["models", "convert", str(source), "new.safetensors"]) == 0
+    assert main(["models", "convert", str(source), "-o", "new.safetensors"]) == 0
     one, other = load_checkpoint(source), load_checkpoint("new.safetensors")
     assert one.state.keys() == other.state.keys()
     assert all(bool((one.state[name] == other.state[name]).all()) for name in one.state)
     assert "new.safetensors" in capsys.readouterr().out
-    assert main(["models", "convert", str(source), "new.safetensors"]) == 2
+    assert main(["models", "convert", str(source), "-o", "new.safetensors"]) == 2
 
 
 def test_training_has_the_defaults_of_the_function():

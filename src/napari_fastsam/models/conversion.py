@@ -145,6 +145,17 @@ def read_converted(
     return read(path)
 
 
+def converted(checkpoint: Checkpoint, form: Form) -> Path:
+    """Return the file or folder of a network in the cache, converted if it was not yet."""
+    return read_converted(checkpoint, form, _existing)
+
+
+def _existing(path: Path) -> Path:
+    """Return a path; FileNotFoundError if there is nothing."""
+    path.lstat()
+    return path
+
+
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Let one process or thread at a time do the body, of those that want to make `path`.
