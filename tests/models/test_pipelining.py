@@ -12,8 +12,9 @@ import torch
 
 from napari_fastsam import FastSAM
 from napari_fastsam.ahead import THREAD_NAME
-from napari_fastsam.models import torch_runtime
+from napari_fastsam.models import tensorrt_runtime, torch_runtime
 from napari_fastsam.models.batching import batches
+from napari_fastsam.models.checkpoint import load_checkpoint
 from napari_fastsam.models.graphs import MOST, OFTEN, Recording
 from napari_fastsam.models.letterbox import Letterbox
 from napari_fastsam.models.torch_runtime import MOST_FRAMES, how_many
@@ -246,3 +247,11 @@ def test_a_device_that_agrees_is_checked_once(checked: FastSAM, random_sam: Fast
         for _ in range(2):
             require_equal(checked.segment(image), random_sam.segment(image))
     assert calls == [1]
+
+
+def test_tensorrt_says_what_it_needs(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=r"Expected a CUDA device .*tensorrt.*Got .*cpu"):
+        FastSAM(random_weights, device="cpu", runtime="tensorrt")
+    monkeypatch.setattr(tensorrt_runtime, "choose_device", lambda name: torch.device("cuda", 0))
+    with pytest.raises(ValueError, match=r"Expected .*Got .*To fix it: install onnxruntime-gpu"):
+        tensorrt_runtime.TensorRT(load_checkpoint(random_weights), "cuda")

@@ -47,7 +47,7 @@ class OpenVINO:
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> list[Raw]:
         """Return what the network says of frames (h, w, 3), RGB, all of one size."""
         found = self._model.create_infer_request().infer({INPUT: np.stack(frames)})
-        return _each([found[name] for name in OUTPUTS])
+        return each([found[name] for name in OUTPUTS])
 
 
 class OpenVINOInt8(OpenVINO):
@@ -87,7 +87,7 @@ class ONNXRuntime:
 
     def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> list[Raw]:
         """Return what the network says of frames (h, w, 3), RGB, all of one size."""
-        return _each(self._session.run(list(OUTPUTS), {INPUT: np.stack(frames)}))
+        return each(self._session.run(list(OUTPUTS), {INPUT: np.stack(frames)}))
 
 
 def compiled(folder: Path) -> Any:
@@ -120,7 +120,7 @@ def session(file: Path) -> Any:
     )
 
 
-def _each(parts: list[NDArray[np.float32]]) -> list[Raw]:
+def each(parts: list[NDArray[np.float32]]) -> list[Raw]:
     """Return the outputs of a batch frame by frame."""
     require_finite(all(bool(np.isfinite(part).all()) for part in parts))
     tensors = [torch.from_numpy(np.array(part)) for part in parts]

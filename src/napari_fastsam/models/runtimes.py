@@ -20,6 +20,7 @@ from napari_fastsam.models.conversion import alone
 from napari_fastsam.models.cpu_runtimes import ONNXRuntime, OpenVINO, OpenVINOInt8
 from napari_fastsam.models.device import choose_device
 from napari_fastsam.models.processor import processor_name, thread_count
+from napari_fastsam.models.tensorrt_runtime import TensorRT
 from napari_fastsam.models.torch_runtime import TorchRuntime
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from napari_fastsam.models.checkpoint import Checkpoint
     from napari_fastsam.models.network import Decoded, Network, Raw
 
-RUNTIMES = ("auto", "torch", "torch-compiled", "openvino", "onnx", "openvino-int8")
+RUNTIMES = ("auto", "torch", "torch-compiled", "openvino", "onnx", "openvino-int8", "tensorrt")
 """What can be asked for."""
 
 PACKAGES = {"torch": "torch", "openvino": "openvino", "onnx": "onnxruntime"}
@@ -71,6 +72,7 @@ def network_for(checkpoint: Checkpoint, *, device: str, runtime: str = "auto") -
         As `choose_device` takes it.
     runtime
         ``"torch"`` on any device; ``"torch-compiled"`` there too, which takes a minute to start;
+        ``"tensorrt"`` on CUDA, if ONNX Runtime and TensorRT are installed for it;
         ``"openvino"`` or ``"onnx"`` on the CPU; ``"openvino-int8"`` there too, once
         `napari_fastsam.models.quantising` made it for this checkpoint; ``"auto"`` is torch on a
         GPU, and on the CPU the fastest in float32 of those installed, found out once by trying and
@@ -92,6 +94,8 @@ def network_for(checkpoint: Checkpoint, *, device: str, runtime: str = "auto") -
         _require_known(runtime, f" in {VARIABLE}", "change that environment variable, or remove it")
     if runtime in _TORCH or (runtime == "auto" and not on_cpu):
         return TorchRuntime(checkpoint, device, compiled=runtime == "torch-compiled")
+    if runtime == "tensorrt":
+        return TensorRT(checkpoint, device)
     if runtime == "auto":
         return _fastest(checkpoint)
     fail_if(
