@@ -18,7 +18,7 @@ from napari_fastsam.models.checkpoint import Checkpoint, load_checkpoint
 from napari_fastsam.models.cpu_runtimes import ONNXRuntime, OpenVINO
 from napari_fastsam.models.fastsam import FastSAM
 from napari_fastsam.models.registry import model_path
-from napari_fastsam.models.runtimes import RUNTIMES, VARIABLE, network_for, race
+from napari_fastsam.models.runtimes import VARIABLE, network_for, race
 from napari_fastsam.models.torch_runtime import TorchRuntime
 from napari_fastsam.planes import to_rgb
 

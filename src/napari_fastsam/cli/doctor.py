@@ -1,14 +1,23 @@
-"""The arguments of `napari-fastsam doctor`."""
+"""The arguments of `napari-fastsam doctor`, and its report as text."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import textwrap
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_fastsam.cli.console import print_line, tell
 from napari_fastsam.cli.options import ImageSize, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from napari_fastsam.models.diagnosis import Diagnosis
+
+_WIDTH = 78
+_MARGIN = 18
 
 
 def doctor(
@@ -18,30 +27,64 @@ def doctor(
 ) -> None:
     """Say what this machine has, how fast the network runs here, and what would speed it up.
 
-    The report can be pasted into an issue: it names no images.
+    The report can be pasted into an issue as it is: it names no images.
     """
-    from napari_fastsam.models.diagnosis import SIDE, diagnose
+    from napari_fastsam.models.diagnosis import diagnose
 
     found = diagnose(
         model, image_size=image_size, told=lambda what: None if as_json else tell("doctor", what)
     )
     if as_json:
         print(json.dumps(found.to_json()))
-        return
-    width = max(map(len, (*found.versions, *found.machine))) + 2
-    for title, rows in (("Versions", found.versions), ("Machine", found.machine)):
-        print_line(f"{title}\n")
-        for name, value in rows.items():
-            print_line(f"    {name:{width}}{value}")
-        print_line("")
-    print_line("Models\n")
+    else:
+        print_line("\n".join(["```text", *_report(found), "```"]))
+
+
+def _report(found: Diagnosis) -> Iterator[str]:
+    """Yield the lines of a report, for a terminal of 80 columns and for an issue."""
+    from napari_fastsam.models.diagnosis import SIDE
+
+    yield from _rows("Versions", found.versions)
+    yield from _rows("Machine", found.machine)
+    yield "Models"
     for one in found.models:
-        print_line(f"    {one['name']:{width}}{one['bytes']:,} bytes, SHA-256 {one['sha256']}")
-    print_line(f"\nOne image of {SIDE} x {SIDE}, best of three, and the first time\n")
+        yield f"  {one['name']:{_MARGIN - 2}}{one['bytes']:,} bytes, {one['state']}"
+        yield f"    {one['sha256']}"
+    yield ""
+    yield f"An image of {SIDE} x {SIDE} px, in seconds"
+    yield f"  {'':{_MARGIN - 2}}{'start':>7}{'first':>7}{'best':>7}{'network':>9}  candidates"
     for run in found.runs:
-        told = run.error or f"{run.best:.2f} s, {run.first:.2f} s  ({run.description})"
-        print_line(f"    {run.runtime:{width}}{told}")
+        if run.error:
+            yield from _filled(run.runtime, f"does not run: {run.error}")
+            continue
+        numbers = f"{run.start:7.2f}{run.first:7.2f}{run.best:7.2f}{run.network:9.2f}"
+        yield f"  {run.runtime:{_MARGIN - 2}}{numbers}{run.candidates:12}"
+        yield f"    {run.description}"
     if found.advice:
-        print_line("\nWhat would help\n")
+        yield ""
+        yield "What would help"
         for line in found.advice:
-            print_line(f"    {line}")
+            yield from _filled("", line, margin=4, bullet="  - ")
+
+
+def _rows(title: str, rows: Mapping[str, str]) -> Iterator[str]:
+    """Yield a title, and a line for each name and value, and an empty one."""
+    yield title
+    for name, value in rows.items():
+        yield from _filled(name, value)
+    yield ""
+
+
+def _filled(name: str, value: str, *, margin: int = _MARGIN, bullet: str = "") -> Iterator[str]:
+    """Yield a value beside its name, on as many lines as it takes."""
+    head = bullet or f"  {name:{margin - 2}}"
+    if len(head) > margin:
+        head += " "
+    yield from textwrap.wrap(
+        value,
+        _WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [head.rstrip()]

@@ -4,44 +4,62 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from skimage.data import coins
 
-from napari_fastsam.models._files import cache_dir, sha256_of
+from napari_fastsam.models._files import sha256_of
 from napari_fastsam.models.fastsam import FastSAM
+from napari_fastsam.models.machine import allowed_cpus, home_hidden, machine, versions
+from napari_fastsam.models.processor import container_cpus
 from napari_fastsam.models.registry import list_models
-from napari_fastsam.models.runtimes import PACKAGES, installed
+from napari_fastsam.models.runtimes import PACKAGES, VARIABLE, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-SHOWN = (
-    "napari-fastsam", "napari", "torch", "ultralytics", "open-clip-torch", "numpy", "scikit-image",
-    "PyQt6", "PySide6", "openvino", "onnxruntime", "distributed",
-)  # fmt: skip
-"""Packages whose versions matter."""
+    from numpy.typing import NDArray
+
+    from napari_fastsam.models.network import Decoded, Network, Raw
 
 SIDE = 1024
 """Pixels along the sides of the image that is timed."""
 
 _TURNS = 3
-_FEW_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """How long the network took for an image, in seconds: the first time, and the best after it."""
+    """How long a runtime took for an image, in seconds.
+
+    Parameters
+    ----------
+    runtime, description
+        Which, and what it says of itself.
+    start
+        Until the model was ready.
+    first, best
+        For the image the first time, and the best time after it.
+    network
+        Of the best time, without what is done before and after it.
+    candidates
+        How many it found.
+    error
+        Why it did not run; the numbers are 0 then.
+    """
 
     runtime: str
-    description: str
-    first: float
-    best: float
+    description: str = ""
+    start: float = 0.0
+    first: float = 0.0
+    best: float = 0.0
+    network: float = 0.0
+    candidates: int = 0
     error: str = ""
 
 
@@ -80,7 +98,7 @@ def diagnose(
     image_size: int | None = None,
     told: Callable[[str], None] = lambda what: None,
 ) -> Diagnosis:
-    """Return what this machine has and how fast it is.
+    """Return what this machine has and how fast it is; what fails here is part of the answer.
 
     Parameters
     ----------
@@ -92,25 +110,17 @@ def diagnose(
         Called with what is done next, in a few words.
     """
     told("looking at the machine")
-    versions = {"python": platform.python_version(), **_versions()}
-    machine, models = _machine(), _models()
     runs = []
     for runtime in (name for name in PACKAGES if name == "torch" or _usable(name)):
-        told(f"timing {model} with {runtime}")
+        told(f"timing {home_hidden(model)} with {runtime}")
         runs.append(_time(model, runtime, image_size))
     return Diagnosis(
-        versions=versions, machine=machine, models=models, runs=runs, advice=_advice(runs)
+        versions={"python": platform.python_version(), **versions()},
+        machine=machine(),
+        models=_models(),
+        runs=runs,
+        advice=_advice(runs),
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in SHOWN:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _usable(runtime: str) -> bool:
@@ -118,87 +128,116 @@ def _usable(runtime: str) -> bool:
     return installed(runtime) and not torch.cuda.is_available()
 
 
-def _machine() -> dict[str, str]:
-    """Return what the machine is."""
-    import psutil
-
-    memory = psutil.virtual_memory()
-    found = {
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "processor": _processor(),
-        "threads": f"{torch.get_num_threads()} of torch, {os.cpu_count()} CPUs",
-        "memory": f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GiB free",
-        "python": sys.executable,
-        "models in": str(cache_dir()),
-    }
-    for n in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        free, total = torch.cuda.mem_get_info(n)
-        found[f"cuda:{n}"] = (
-            f"{torch.cuda.get_device_name(n)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-        )
-    if torch.backends.mps.is_available():
-        found["mps"] = "Apple's GPU"
-    return found
-
-
-def _processor() -> str:
-    """Return what the processor is called, as far as the system says."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or "unknown"
-
-
 def _models() -> list[dict[str, Any]]:
     """Return the models that are there."""
-    return [
-        {
-            "name": model.name,
-            "state": model.state,
-            "path": str(model.path),
-            "bytes": model.size,
-            "sha256": sha256_of(model.path),
-        }
-        for model in list_models()
-        if model.state != "missing"
-    ]
+    found = []
+    for model in list_models():
+        with suppress(OSError):
+            found.append(
+                {
+                    "name": model.name,
+                    "state": model.state,
+                    "path": home_hidden(str(model.path)),
+                    "bytes": model.size,
+                    "sha256": sha256_of(model.path),
+                }
+            )
+    return found
 
 
 def _time(model: str, runtime: str, image_size: int | None) -> Timed:
     """Return how long a runtime takes for an image; an error is one of the answers."""
-    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
-    seconds = []
+    image = _many_objects()
     try:
+        started = time.perf_counter()
         sam = FastSAM(model, runtime=runtime, image_size=image_size)
+        ready = time.perf_counter() - started
+        clock = _Clock(sam._runtime)
+        sam._runtime = clock
+        times = []
         for _ in range(1 + _TURNS):
-            start = time.perf_counter()
-            sam.segment(image)
-            seconds.append(time.perf_counter() - start)
-    except Exception as error:
-        return Timed(runtime=runtime, description="", first=0, best=0, error=str(error))
+            before, started = clock.seconds, time.perf_counter()
+            candidates = sam.segment(image)
+            times.append((time.perf_counter() - started, clock.seconds - before))
+    except Exception as error:  # each runtime has classes of its own
+        return Timed(runtime=runtime, error=home_hidden(" ".join(str(error).split())))
+    best, network = min(times[1:])
     return Timed(
-        runtime=runtime, description=sam.description, first=seconds[0], best=min(seconds[1:])
+        runtime=runtime,
+        description=home_hidden(sam.description),
+        start=ready,
+        first=times[0][0],
+        best=best,
+        network=network,
+        candidates=len(candidates),
     )
+
+
+class _Clock:
+    """A network that counts the seconds it runs."""
+
+    def __init__(self, network: Network) -> None:
+        self._network, self.seconds = network, 0.0
+        self.description = network.description
+
+    def __call__(self, frames: Sequence[NDArray[np.uint8]]) -> Sequence[Raw | Decoded]:
+        started = time.perf_counter()
+        outputs = self._network(frames)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.seconds += time.perf_counter() - started
+        return outputs
+
+
+def _many_objects() -> NDArray[np.uint8]:
+    """Return a grey image of `SIDE` squared, full of coins."""
+    picture: NDArray[np.uint8] = coins()
+    rows, columns = (-(-SIDE // side) for side in picture.shape)
+    return np.tile(picture, (rows, columns))[:SIDE, :SIDE]
 
 
 def _advice(runs: list[Timed]) -> list[str]:
     """Return what would make the network faster."""
+    found = [*_advice_on_devices(), *_advice_on_threads()]
+    right = [run for run in runs if not run.error]
+    fastest = min(right, key=lambda run: run.best, default=None)
+    chosen = os.environ.get(VARIABLE)
+    if fastest and chosen and chosen != fastest.runtime and chosen != "auto":
+        found.append(f"{VARIABLE}={chosen} is set, and {fastest.runtime} is faster: unset it.")
+    return found + [f"{run.runtime} does not run: {run.error}" for run in runs if run.error]
+
+
+def _advice_on_devices() -> list[str]:
+    """Return what to install."""
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        return []
     found = []
-    if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
-        if torch.version.cuda is None and platform.system() != "Darwin":
-            found.append("With an NVIDIA GPU, install a build of torch for CUDA: pytorch.org.")
-        for runtime in ("openvino", "onnx"):
-            if not installed(runtime):
-                found.append(
-                    f'pip install "napari-fastsam[{runtime}]": often faster on a CPU; it is then '
-                    "tried, and used where it is."
-                )
-        if torch.get_num_threads() <= _FEW_THREADS < (os.cpu_count() or 1):
-            found.append(
-                f"torch uses {torch.get_num_threads()} of {os.cpu_count()} CPUs: unset "
-                "OMP_NUM_THREADS."
-            )
-    found += [f"{run.runtime} does not run: {run.error}" for run in runs if run.error]
+    if torch.version.cuda is None and platform.system() != "Darwin":
+        found.append(
+            "If there is an NVIDIA GPU, install torch with CUDA: "
+            "https://pytorch.org/get-started/locally"
+        )
+    elif torch.version.cuda is not None:
+        found.append(
+            f"torch was built for CUDA {torch.version.cuda} and sees no GPU. If there is one, "
+            "update its driver."
+        )
+    if not any(installed(runtime) for runtime in ("openvino", "onnx")):
+        found.append(
+            'pip install "napari-fastsam[openvino]": often faster than torch on a CPU; it is '
+            "tried then, and used where it is."
+        )
     return found
+
+
+def _advice_on_threads() -> list[str]:
+    """Return what to say to torch about the CPUs."""
+    threads, allowed, share = torch.get_num_threads(), allowed_cpus(), container_cpus()
+    if share is not None and threads > share:
+        return [
+            f"torch starts {threads} threads where this container may use {share} CPUs: set "
+            f"OMP_NUM_THREADS={share}."
+        ]
+    if os.environ.get("OMP_NUM_THREADS") and 2 * threads < allowed:
+        return [f"OMP_NUM_THREADS lets torch use {threads} of {allowed} CPUs: unset it."]
+    return []
