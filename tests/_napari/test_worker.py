@@ -1,9 +1,12 @@
+import threading
 from threading import Event
 from time import sleep
 
+import numpy as np
 import pytest
 
-from napari_fastsam import Instances, ModelSpec
+from fakes import Batching
+from napari_fastsam import Instances, ModelSpec, Request, run
 from napari_fastsam._napari.worker import Job, KeptModel, Worker
 
 
@@ -160,6 +163,20 @@ def test_a_model_is_built_once_where_it_is_first_used(monkeypatch, blobs, plane)
     assert kept.spec == ModelSpec(model="starter")
     assert kept.take_seconds() > 0
     assert kept.take_seconds() == 0
+
+
+def test_a_kept_model_has_planes_looked_at_ahead_if_what_it_keeps_does(plane, blobs):
+    stack = np.stack([plane] * 4)
+    expected = list(run(Request(data=stack), blobs))
+    assert KeptModel(blobs).batch_size == 0
+    model = Batching(2)
+    kept = KeptModel(model)
+    for result, other in zip(run(Request(data=stack), kept), expected, strict=True):
+        np.testing.assert_array_equal(result.labels, other.labels)
+        assert kept.take_seconds() > 0
+    assert model.calls == 4
+    assert model.callers
+    assert threading.get_ident() not in model.callers
 
 
 def test_an_error_in_what_is_told_of_the_end_does_not_stop_the_next_job(worker, qtbot):

@@ -6,6 +6,7 @@ Results are handed to the main thread as they come; only there may layers and wi
 from __future__ import annotations
 
 import atexit
+from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event, Lock, Semaphore
 from time import perf_counter
@@ -15,11 +16,11 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QThreadPool, QTimer
 
 from napari_fastsam.pipeline import build
-from napari_fastsam.segmenter import ModelSpec, ScaledSegmenter
+from napari_fastsam.segmenter import BatchSegmenter, ModelSpec, ScaledSegmenter, batch_size
 from napari_fastsam.sources import model_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -83,6 +84,29 @@ class KeptModel:
                 candidates = segmenter.segment(image)
             self._seconds += perf_counter() - started
         return candidates
+
+    @property
+    def batch_size(self) -> int:
+        """As `BatchSegmenter` says; the model is built to know."""
+        with self._lock:
+            self._model = segmenter = build(self._model)
+        return batch_size(segmenter)
+
+    def segment_many(
+        self, images: Iterable[NDArray[np.generic]], *, shape: tuple[int, int] | None = None
+    ) -> Generator[Instances, None, None]:
+        """Yield the candidates of images, as `BatchSegmenter` says."""
+        with self._lock:
+            self._model = segmenter = build(self._model)
+            if isinstance(self.spec, ModelSpec):
+                model_hash(self.spec)
+        assert isinstance(segmenter, BatchSegmenter)
+        started = perf_counter()
+        with closing(segmenter.segment_many(images, shape=shape)) as found:
+            for candidates in found:
+                ended = perf_counter()
+                self._seconds, started = self._seconds + ended - started, ended
+                yield candidates
 
     def take_seconds(self) -> float:
         """Return how long the network has run since this was last asked, 0 if it did not."""
