@@ -234,6 +234,9 @@ class ModelSpec:
         The lowest score a candidate may have. Low on purpose: filtering later is free and exact.
     max_candidates
         At most this many candidates of a plane, or of a tile of it, the best first.
+    refine
+        Move edges of masks to those of the image, drop scraps, and lower scores of masks that are
+        not steady; without, candidates are those of FastSAM.
     tile
         How `run` has large planes seen: ``"auto"`` in tiles where objects are small beside the
         plane, see `napari_fastsam.scales`; ``"off"`` in one look; or the side of the tiles in
@@ -252,6 +255,7 @@ class ModelSpec:
     iou: float = 0.7
     confidence: float = CANDIDATE_CONFIDENCE
     max_candidates: int = 1000
+    refine: bool = True
     tile: Tile = "auto"
 
     def __post_init__(self) -> None:

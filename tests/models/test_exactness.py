@@ -73,6 +73,7 @@ def test_candidates_are_those_of_ultralytics(coco_weights, images, weights, imag
         confidence=CONFIDENCE,
         iou=IOU,
         max_candidates=MOST,
+        refine=False,
     )
     theirs = predictor(path, image_size)
     assert sum(compare(ours, theirs, image) for image in list(images.values())[:count]) > 20

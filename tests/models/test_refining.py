@@ -21,7 +21,7 @@ def disc(radius, centre=(48, 48)):
 
 
 def picture(bright, low=40, high=180):
-    return np.repeat(np.where(bright, high, low).astype(np.uint8)[..., None], 3, -1)
+    return np.where(bright, high, low).astype(np.uint8)
 
 
 def boxed(mask, margin=6):
@@ -54,14 +54,14 @@ def test_an_edge_that_is_off_moves_towards_that_of_the_image(wrong, levels):
 
 def test_noise_moves_an_edge_little():
     true = disc(20)
-    noise = np.random.default_rng(0).normal(0, 10, (SIDE, SIDE, 1))
+    noise = np.random.default_rng(0).normal(0, 10, (SIDE, SIDE))
     image = np.clip(picture(true) + noise, 0, 255).astype(np.uint8)
     assert iou(whole(refined(boxed(true), image, CELL)), true) > 0.97
 
 
 def test_only_pixels_in_a_narrow_band_change():
     mask = disc(20)
-    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE), np.uint8)
     changed = whole(refined(boxed(mask, 20), image, CELL)) != mask
     square = np.ones((2 * CELL + 1,) * 2)
     band = ndimage.binary_dilation(mask, square) & ~ndimage.binary_erosion(mask, square)
@@ -117,7 +117,7 @@ def test_large_objects_are_refined_piece_by_piece_to_the_same(monkeypatch):
 def test_whatever_comes_boxes_and_scores_stay_and_no_object_is_lost(seed, cell):
     rng = np.random.default_rng(seed)
     shape = tuple(int(n) for n in rng.integers(1, 60, 2))
-    image = rng.integers(0, 256, (*shape, 3), np.uint8)
+    image = rng.integers(0, 256, shape, np.uint8)
     labels = rng.integers(0, 5, shape)
     before = Instances.from_labels(ndimage.grey_dilation(labels, size=3))
     after = refined(before, image, cell)

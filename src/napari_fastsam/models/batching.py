@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_fastsam.models.network import Decoded, Network, Raw
 
     Framed = tuple[Letterbox, NDArray[np.uint8]]
-    Told = tuple[Letterbox, Raw | Decoded]
+    Told = tuple[Letterbox, NDArray[np.uint8], Raw | Decoded]
 
 _T = TypeVar("_T")
 
@@ -54,14 +54,14 @@ def pipelined(
 
         def one(image: Any) -> _T:
             letterbox, frame = framed(image)
-            return found((letterbox, network([frame])[0]))
+            return found((letterbox, frame, network([frame])[0]))
 
         yield from ahead(one, images)
         return
 
     def told(batch: list[Framed]) -> list[Told]:
         said = network([frame for _, frame in batch])
-        return [(letterbox, raw) for (letterbox, _), raw in zip(batch, said, strict=True)]
+        return [(*shown, raw) for shown, raw in zip(batch, said, strict=True)]
 
     frames = ahead(framed, images, threads=_BESIDE, depth=2 * most)
     said = ahead(told, batches(frames, network), depth=2)

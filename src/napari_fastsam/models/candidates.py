@@ -13,8 +13,11 @@ from napari_fastsam.instances import Instances
 from napari_fastsam.models import decode, detect
 from napari_fastsam.models.device import beside
 from napari_fastsam.models.network import predictions
+from napari_fastsam.models.quality import improved
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_fastsam.models.letterbox import Letterbox
     from napari_fastsam.models.network import Decoded, Raw
     from napari_fastsam.segmenter import ModelSpec
@@ -26,7 +29,11 @@ HOST_DEVICES = ("cpu",)
 
 
 def candidates(
-    raw: Raw | Decoded, letterbox: Letterbox, spec: ModelSpec, names: tuple[str, ...] = ()
+    raw: Raw | Decoded,
+    letterbox: Letterbox,
+    frame: NDArray[np.uint8],
+    spec: ModelSpec,
+    names: tuple[str, ...] = (),
 ) -> Instances:
     """Return the objects of an image, by descending score.
 
@@ -36,17 +43,23 @@ def candidates(
         What the network says of the frame.
     letterbox
         How the image lies in it.
+    frame
+        (h, w, 3), RGB.
     spec
-        Which boxes stay: its confidence, IoU and most candidates.
+        Which boxes stay: its confidence, IoU and most candidates; and whether to refine.
     names
         What the classes of the network are called; empty where they say nothing.
     """
     with beside(raw.prototypes.device):
-        return _candidates(raw, letterbox, spec, names)
+        return _candidates(raw, letterbox, frame, spec, names)
 
 
 def _candidates(
-    raw: Raw | Decoded, letterbox: Letterbox, spec: ModelSpec, names: tuple[str, ...]
+    raw: Raw | Decoded,
+    letterbox: Letterbox,
+    frame: NDArray[np.uint8],
+    spec: ModelSpec,
+    names: tuple[str, ...],
 ) -> Instances:
     """Return the same, on whatever stream of the device."""
     above = predictions(raw, spec.confidence)
@@ -73,4 +86,8 @@ def _candidates(
     else:
         kept, buffer = on_device.decode(raw.prototypes, found.coefficients, bboxes, letterbox)
     classes = found.classes[kept] if names else None
-    return Instances(letterbox.image, bboxes[kept], found.scores[kept], buffer, classes, names)
+    objects = Instances(letterbox.image, bboxes[kept], found.scores[kept], buffer, classes, names)
+    if not spec.refine:
+        return objects
+    better = improved(objects, found.coefficients[kept], raw.prototypes, frame, letterbox)
+    return better[better.scores > spec.confidence]

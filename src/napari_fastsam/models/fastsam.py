@@ -55,6 +55,9 @@ class FastSAM:
         Two boxes that overlap more than this (IoU) are one candidate; the better one stays.
     max_candidates
         At most this many candidates, the best first.
+    refine
+        Move edges of masks to those of the image, drop scraps, and lower scores of masks that are
+        not steady; without, candidates are those of FastSAM.
     tile
         How `run` and `segment_stack` have large planes seen, see `ModelSpec`; `segment` itself
         looks once, whatever the size.
@@ -91,6 +94,7 @@ class FastSAM:
         confidence: float = CANDIDATE_CONFIDENCE,
         iou: float = 0.7,
         max_candidates: int = 1000,
+        refine: bool = True,
         tile: Tile = "auto",
     ) -> None:
         _check_numbers(image_size, confidence, iou, max_candidates)
@@ -108,6 +112,7 @@ class FastSAM:
             iou=iou,
             confidence=confidence,
             max_candidates=max_candidates,
+            refine=refine,
             tile=tile,
         )
 
@@ -122,6 +127,7 @@ class FastSAM:
             iou=spec.iou,
             confidence=spec.confidence,
             max_candidates=spec.max_candidates,
+            refine=spec.refine,
             tile=spec.tile,
         )
 
@@ -164,7 +170,7 @@ class FastSAM:
         """
         letterbox, frame = self._framed(image, shape)
         (raw,) = self._runtime([frame])
-        return candidates(raw, letterbox, self.spec, self._names)
+        return candidates(raw, letterbox, frame, self.spec, self._names)
 
     @property
     def batch_size(self) -> int:
@@ -197,7 +203,7 @@ class FastSAM:
             images,
             lambda image: self._framed(image, shape),
             self._runtime,
-            lambda told: candidates(told[1], told[0], self.spec, self._names),
+            lambda told: candidates(told[2], told[0], told[1], self.spec, self._names),
         )
 
     def _framed(

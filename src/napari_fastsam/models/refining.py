@@ -35,15 +35,15 @@ BLOCK = 256
 """Pixels along the side of the largest piece of an edge that is filtered at once."""
 
 
-def refined(found: Instances, image: NDArray[np.uint8], cell: float) -> Instances:
+def refined(found: Instances, grey: NDArray[np.uint8], cell: float) -> Instances:
     """Return the same objects with their edges where the image has its own.
 
     Parameters
     ----------
     found
         N objects.
-    image
-        (H, W, 3), what they were found in.
+    grey
+        (H, W), what they were found in.
     cell
         Width of what the masks were drawn with, in pixels of the image.
 
@@ -57,7 +57,6 @@ def refined(found: Instances, image: NDArray[np.uint8], cell: float) -> Instance
     why the band is narrow.
     """
     cv2 = opencv()
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     radius = max(1, round(cell))
     buffer = found.buffer.copy()
     for n, (top, left, bottom, right) in enumerate(found.bboxes.tolist()):
