@@ -7,6 +7,7 @@ is, and no two differ in what becomes of their outputs.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -120,7 +121,7 @@ def predictions(raw: Raw | Decoded, confidence: float) -> Tensor:
         order = best[kept].argsort(descending=True, stable=True)
         kept = kept[order[:MAX_COMPARED]].sort().values
     height, width = (4 * side for side in raw.prototypes.shape[1:])
-    points, strides = (part.to(kept.device)[kept] for part in anchors(height, width))
+    points, strides = (part[kept] for part in _anchors(height, width, kept.device))
     bins = raw.sides[:, kept].float().unflatten(0, (4, -1))
     if bins.shape[1] == 1:  # distances, not how likely each is
         reach = bins[:, 0].T
@@ -132,3 +133,10 @@ def predictions(raw: Raw | Decoded, confidence: float) -> Tensor:
     coefficients = raw.coefficients[:, kept].float()
     assert len(coefficients) == COEFFICIENTS
     return torch.cat([((low + high) / 2).T, (high - low).T, probabilities, coefficients])
+
+
+@lru_cache(maxsize=16)
+def _anchors(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return `anchors` on a device, kept for the frames that follow."""
+    points, strides = anchors(height, width)
+    return points.to(device), strides.to(device)
