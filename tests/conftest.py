@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -20,6 +21,12 @@ SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 
 SMALL_CLIP = Path(__file__).parent / "clip" / "shapes.safetensors"
 """Knows coloured shapes; see the folder's README."""
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector, which runs for each layer that goes, pass over what stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
