@@ -100,10 +100,11 @@ def test_the_version_is_printed(capsys):
 
 
 def test_options_become_the_model_and_its_confidence(specs):
-    words = "--model m.pt --device cpu --image-size 320 --confidence 0.01"
+    words = "--model m.pt --device cpu --runtime onnx --image-size 320 --confidence 0.01"
     assert main(["segment", "scene.png", "-o", "a.tif", *words.split()]) == 0
     (spec,) = specs
     assert (spec.model, spec.device, spec.image_size, spec.confidence) == ("m.pt", "cpu", 320, 0.01)
+    assert spec.runtime == "onnx"
 
 
 def test_the_cores_defaults_are_the_command_lines(specs, capsys):

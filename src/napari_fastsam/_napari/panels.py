@@ -41,6 +41,8 @@ class Settings:
         What the network is shown of the intensities.
     device
         Where it runs.
+    runtime
+        What runs it.
     image_size
         Network pixels along the longer side of a plane; ``None`` for the model's own.
     cache_mb
@@ -56,6 +58,7 @@ class Settings:
     existing: Existing
     contrast: Contrast
     device: str
+    runtime: str
     image_size: int | None
     cache_mb: int
     prefetch: bool
@@ -168,6 +171,12 @@ class SettingsPanel:
             choices=["auto", "cpu", "cuda", "mps"],
             tooltip="Where the network runs; auto takes the graphics card if there is one.",
         )
+        self.runtime = ComboBox(
+            label="Runtime",
+            choices=["auto", "torch", "openvino", "onnx", "openvino-int8"],
+            tooltip="What runs the network; auto takes the fastest that is installed. The others "
+            "are for the CPU.",
+        )
         self.image_size = ComboBox(
             label="Network size",
             choices=[(f"{n} px", n) for n in IMAGE_SIZES],
@@ -207,6 +216,7 @@ class SettingsPanel:
         rows: list[Any] = [
             self.contrast,
             self.device,
+            self.runtime,
             self.image_size,
             self.cache_mb,
             self.prefetch,
@@ -217,7 +227,7 @@ class SettingsPanel:
         self.native = Fold(
             form(rows, margins=_INDENT),
             lambda: "Settings",
-            "Contrast, device, network size and memory. All of it is remembered.",
+            "Contrast, device, runtime, network size and memory. All of it is remembered.",
         )
 
     @property
@@ -227,6 +237,7 @@ class SettingsPanel:
             existing=self.existing.value,
             contrast=self.contrast.value,
             device=self.device.value,
+            runtime=self.runtime.value,
             image_size=self.image_size.value,
             cache_mb=self.cache_mb.value,
             prefetch=self.prefetch.value,

@@ -16,6 +16,7 @@ def remembered(form: Form) -> dict[str, Kept]:
     return {
         "network.model": Kept(form.model, lambda: form.model.value, form.model.choose),
         "network.device": by_text(settings.device),
+        "network.runtime": by_text(settings.runtime),
         "network.image_size": by_text(settings.image_size),
         "network.contrast": by_text(settings.contrast),
         "network.closer": by_value(settings.closer),

@@ -156,7 +156,11 @@ class Seeing(Form):
         )
         # One look: tiles take many times as long, and a person waits; closer looks add detail.
         spec = ModelSpec(
-            model=name, device=settings.device, image_size=settings.image_size, tile="off"
+            model=name,
+            device=settings.device,
+            runtime=settings.runtime,
+            image_size=settings.image_size,
+            tile="off",
         )
         self.scene.see(
             source,
@@ -180,8 +184,10 @@ class Seeing(Form):
         model = self.scene.model_in_use
         where = "" if model is None else model.where
         kind: State = "ready" if len(candidates) else "none"
-        text = words.candidates(len(candidates), where, looks.seconds or 0)
-        self.status.state(kind, text, "" if model is None else model.description)
+        seconds = looks.seconds or 0
+        text = words.candidates(len(candidates), where, seconds)
+        details = "" if model is None else words.how_it_runs(model.description, seconds)
+        self.status.state(kind, text, details)
         self.memory.setText(words.memory(looks.cache.nbytes))
         if len(candidates):
             self.areas.set_span(int(candidates.areas.min()), int(candidates.areas.max()))

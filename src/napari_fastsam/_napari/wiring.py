@@ -595,6 +595,7 @@ class Wired(Seeing):
             self.colours,
             settings.contrast,
             settings.device,
+            settings.runtime,
             settings.image_size,
             settings.cache_mb,
             settings.prefetch,

@@ -186,11 +186,20 @@ def everything_count(shown: int, found: int) -> str:
     return f"{shown} of {count(found, 'object')}"
 
 
-def candidates(number: int, device: str, seconds: float) -> str:
+def candidates(number: int, where: str, seconds: float) -> str:
     """Say what is known of a plane: what was found, where, and how long it took."""
     found = count(number, "candidate") if number else "No candidates"
-    took = f"{seconds:.1f} s a plane" if seconds else ""
-    return " · ".join(part for part in (found, device, took) if part)
+    return " · ".join(part for part in (found, where, a_plane(seconds)) if part)
+
+
+def a_plane(seconds: float) -> str:
+    """Say how long a plane takes; nothing if nobody knows."""
+    return f"{seconds:.{2 if seconds < 1 else 1}f} s a plane" if seconds else ""
+
+
+def how_it_runs(description: str, seconds: float) -> str:
+    """Say what runs where, at which size, and how long a plane takes."""
+    return " · ".join(part for part in (description, a_plane(seconds)) if part)
 
 
 def looking(plane: int | None) -> str:

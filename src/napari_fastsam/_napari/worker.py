@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Ending = Literal["done", "cancelled", "failed"]
 
+_PRECISIONS = ("fp16", "fp32")  # what a device computes in by itself is for the tooltip
 _AHEAD = 2  # results that a job may have ready before the main thread has received them
 _LAST_WAIT = 60_000  # milliseconds for the network to come back when the process ends
 _PATIENCE = 0.05  # seconds between looks at whether a job that waits for room was cancelled
@@ -58,9 +59,9 @@ class KeptModel:
 
     @property
     def where(self) -> str:
-        """The device, as ``"CPU"``; nothing until the model is built."""
-        parts = str(getattr(self._model, "description", "")).split(" · ")
-        return parts[1] if len(parts) > 1 else ""
+        """Device and runtime, as ``"CPU · OpenVINO"``; nothing until the model is built."""
+        parts = str(getattr(self._model, "description", "")).split(" · ")[1:-1]
+        return " · ".join(part for part in parts if part not in _PRECISIONS)
 
     @property
     def image_size(self) -> int | None:

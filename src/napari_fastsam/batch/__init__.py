@@ -112,7 +112,10 @@ def _settings(
     spec = getattr(model, "spec", model)
     named: dict[str, Any] = {"model": str(spec), "sha256": None}
     if isinstance(spec, ModelSpec):
-        named = {"model": asdict(spec), "sha256": model_hash(spec)}
+        told = asdict(spec)
+        if spec.runtime == "auto":
+            del told["runtime"]  # nobody chose one, as before there were several
+        named = {"model": told, "sha256": model_hash(spec)}
     asked = asdict(job)
     if scorer is None:
         asked = {name: value for name, value in asked.items() if name not in _SEARCH}

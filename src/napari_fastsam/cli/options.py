@@ -48,6 +48,14 @@ Device = Annotated[
     str,
     typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.", rich_help_panel=_MODEL),
 ]
+Runtime = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="auto, torch, torch-compiled or tensorrt; on a CPU openvino, onnx or openvino-int8.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Confidence = Annotated[
     float | None,
     typer.Option(

@@ -40,6 +40,7 @@ from napari_fastsam.cli.options import (
     Output,
     Overwrite,
     Points,
+    Runtime,
     Scheduler,
     Similar,
     Smoothing,
@@ -69,6 +70,7 @@ def segment(
     output: Output,
     model: Model = "starter",
     device: Device = "auto",
+    runtime: Runtime = "auto",
     confidence: Confidence = None,
     image_size: ImageSize = None,
     point: Points = None,
@@ -153,6 +155,7 @@ def segment(
     spec = ModelSpec(
         model=model,
         device=device,
+        runtime=runtime,
         image_size=image_size,
         confidence=min(CANDIDATE_CONFIDENCE, 1.0 if confidence is None else confidence),
         tile=_tile(tile),
