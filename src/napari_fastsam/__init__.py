@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_fastsam.cleanup import Cleanup, clean
     from napari_fastsam.closer import look_closer
     from napari_fastsam.following import Followed, follow
+    from napari_fastsam.given import FromLabels
     from napari_fastsam.instances import Instances
     from napari_fastsam.labelling import Labelling
     from napari_fastsam.linking import Linker, link
@@ -40,6 +41,7 @@ _HOMES = {
     "Display": "planes",
     "FastSAM": "models.fastsam",
     "Followed": "following",
+    "FromLabels": "given",
     "Instances": "instances",
     "Labelling": "labelling",
     "Linker": "linking",
@@ -82,6 +84,7 @@ __all__ = [
     "Display",
     "FastSAM",
     "Followed",
+    "FromLabels",
     "Instances",
     "Labelling",
     "Linker",

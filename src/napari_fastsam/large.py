@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fastsam.closer import Seen, first_look, reach
+from napari_fastsam.given import Given
 from napari_fastsam.instances import Instances
 from napari_fastsam.pictures import Picture
 from napari_fastsam.planes import level_for
@@ -90,6 +91,8 @@ def look(
     looked
         Called after each tile with how many of the plane are done, and their total.
     """
+    if isinstance(model, Given):
+        return Seen(model.plane(request.layout, index), 0)
     planned = plan(request, index, model, image, cancelled=cancelled)
     if not isinstance(planned, Plan):
         return planned

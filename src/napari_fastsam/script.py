@@ -151,7 +151,10 @@ class _Writer:
         """Return the parameters that say what is chosen from."""
         source = self._sources[number]
         display = display_from_json(source["display"])
-        said = [self._names[number], model_code(source.get("model")), f'axes="{source["axes"]}"']
+        model = model_code(source.get("model"))
+        if "candidates" in source:
+            model = "fs.FromLabels(...)"  # of a layer: nobody knows where its array is from
+        said = [self._names[number], model, f'axes="{source["axes"]}"']
         if display != Display():
             said.append(f"display=fs.{call_code(display, Display())}")
         if self._looks_noted or not source.get("closer", True):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.composite import Channel, Composite, composites
+from napari_fastsam.given import FromLabels
 from napari_fastsam.records import display_to_json, plain
 from napari_fastsam.segmenter import ModelSpec, TextSpec
 
@@ -75,6 +76,12 @@ def source_record(source: Any, spec: Any, *, closer: bool, scorer: Any = None) -
     if isinstance(spec, ModelSpec):
         found["model"] = plain(**asdict(spec))
         found["sha256"] = model_hash(spec)
+    elif isinstance(spec, FromLabels):
+        found["candidates"] = {
+            "labels": spec.name,
+            "shape": [int(size) for size in spec.labels.shape],
+            "dtype": str(spec.labels.dtype),
+        }
     if isinstance(scorer, TextSpec):
         found["scorer"] = plain(**asdict(scorer))
         found["scorer_sha256"] = scorer_hash(scorer)

@@ -12,7 +12,7 @@ from napari_fastsam._napari import words
 from napari_fastsam._napari.claims import claim, release
 from napari_fastsam._napari.colours import ColoursPanel, shape_of
 from napari_fastsam._napari.find_page import FindPage
-from napari_fastsam._napari.layer_boxes import LayerBox, layers_of
+from napari_fastsam._napari.layer_boxes import FollowingBox, LayerBox, layers_of
 from napari_fastsam._napari.models import ModelBox
 from napari_fastsam._napari.pages import ClickPage, EverythingPage, StackPage
 from napari_fastsam._napari.panels import CleanupPanel, SettingsPanel
@@ -91,6 +91,8 @@ class Form(Container[Any]):
         self.stack.offer(None if image is None else self.stepped_axes)
         self.click.offer_follow(planes)
         self._show_polarity()
+        set_row_visible(self.candidates, len(self.candidates.choices) > 1)
+        self.model.enabled = self.candidates.value is None
         for button in self._needing_an_image:
             button.enabled = image is not None
         if image is None:
@@ -125,7 +127,7 @@ class Form(Container[Any]):
 
     def reset_choices(self, *_: Any) -> None:
         """Offer the layers that the viewer has now."""
-        for box in (self.image, self.output, self.points, self.shapes):
+        for box in (self.image, self.output, self.points, self.shapes, self.candidates):
             box.reset_choices()
         self.colours.follow(self.image.value)
 
@@ -156,6 +158,18 @@ class Form(Container[Any]):
             none="none",
         )
         self.model = ModelBox()
+        self.candidates = FollowingBox(
+            self._others,
+            label="Candidates",
+            tooltip="What clicks and prompts choose among: the objects that the model finds, or "
+            "those of a Labels layer, whatever found them.",
+            none="of the model",
+        )
+
+    def _others(self) -> list[tuple[str, Labels]]:
+        """Return the Labels layers that are not written to."""
+        layers = layers_of(self.viewer, Labels)
+        return [(layer.name, layer) for layer in layers if layer is not self.output.value]
 
     def _make_tabs(self) -> None:
         self.click = click = ClickPage(self.points, self.shapes)
@@ -215,7 +229,7 @@ class Form(Container[Any]):
         """Return what is below each other."""
         both = (self.undo_button, self.redo_button)
         return [
-            form([self.image, self.output, self.settings.existing, self.model]),
+            form([self.image, self.output, self.settings.existing, self.model, self.candidates]),
             self.status.look,
             self.tabs,
             side_by_side([side_by_side(both), self.script_button]),
@@ -231,6 +245,7 @@ class Form(Container[Any]):
         self.image.changed.connect(self.colours.follow)
         for box in (
             self.image,
+            self.candidates,
             self.points,
             self.shapes,
             self.colours,
@@ -238,6 +253,8 @@ class Form(Container[Any]):
             self.ranges,
         ):
             box.changed.connect(self.refresh)
+        self.output.changed.connect(self.candidates.reset_choices)
+        self.output.changed.connect(self.refresh)
         self.tabs.changed.connect(self.refresh)
         self.polarity.changed.connect(self._set_polarity)
         events = self.viewer.layers.events

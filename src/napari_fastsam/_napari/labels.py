@@ -61,6 +61,24 @@ def check_labels(labels: Labels, image: Placed, axes: PlaneAxes) -> None:
         f"{labels.name!r}, a pyramid or a dask array",
         remedy,
     )
+    _check_place(labels, image, axes, remedy)
+
+
+def check_candidates(labels: Labels, image: Placed, axes: PlaneAxes) -> None:
+    """Refuse a Labels layer to pick from that does not have the pixels of the image.
+
+    Raises
+    ------
+    ValueError
+        With what is wrong.
+    """
+    remedy = "choose another layer, or the model, for the candidates"
+    fail_if(labels.multiscale, "labels of one resolution", f"{labels.name!r}, a pyramid", remedy)
+    _check_place(labels, image, axes, remedy)
+
+
+def _check_place(labels: Labels, image: Placed, axes: PlaneAxes, remedy: str) -> None:
+    """Refuse a Labels layer that does not have the image's pixels."""
     shape = tuple(labels.data.shape)
     fail_if(
         shape != axes.label_shape,

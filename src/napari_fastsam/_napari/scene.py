@@ -11,8 +11,9 @@ from napari_fastsam._napari.ground import Looks, Sight
 from napari_fastsam._napari.labels import check_labels, labels_like
 from napari_fastsam._napari.scorers import KeptScorer
 from napari_fastsam._napari.work import Work
-from napari_fastsam._napari.worker import KeptModel
+from napari_fastsam._napari.worker import KeptLabels, KeptModel
 from napari_fastsam.closer import Seen
+from napari_fastsam.given import FromLabels
 from napari_fastsam.instances import Instances
 from napari_fastsam.pipeline import CandidateCache
 from napari_fastsam.segmenter import TextSpec
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer
+    from napari.layers import Labels, Layer
 
     from napari_fastsam._napari.source import Source
     from napari_fastsam._napari.views import View
@@ -75,7 +76,8 @@ class Scene:
         self.labels: Labels | None = None
         self._viewer = viewer
         self._given = None if model is None else KeptModel(model)
-        self._kept: KeptModel | None = None
+        self._in_use: KeptModel | None = self._given
+        self._in_use_of: object = self._given
         self.scorer = KeptScorer(TextSpec() if scorer is None else scorer)
         self.is_scorer_given = scorer is not None
         self._versions: WeakKeyDictionary[Layer, object] = WeakKeyDictionary()
@@ -91,11 +93,15 @@ class Scene:
         spec: ModelSpec | None = None,
         *,
         labels: Labels | None = None,
+        given: Labels | None = None,
         closer: bool = True,
         download: str = "",
         ahead: Sequence[Index] = (),
     ) -> None:
-        """Look at a plane of an image, and write into `labels` from now on (None: a new layer)."""
+        """Look at a plane of an image, and write into `labels` from now on (None: a new layer).
+
+        Its objects are those of the layer `given`, if there is one.
+        """
         if labels is not self.labels:
             release(self)
         self.source, self.view, self.labels = source, view, labels
@@ -107,7 +113,7 @@ class Scene:
         self._pixel = source.to_pixel(view, self._viewer.dims)
         sight = Sight(
             source=source,
-            model=self.model(spec),
+            model=self.model(spec, given),
             key=self.key(source),
             closer=closer,
             download=download,
@@ -122,15 +128,18 @@ class Scene:
     @property
     def model_in_use(self) -> KeptModel | None:
         """The network that looks, or looked last."""
-        return self._given or self._kept
+        return self._in_use
 
-    def model(self, spec: ModelSpec) -> KeptModel:
-        """Return the model of a spec: the same one as long as the spec stays the same."""
-        if self._given is not None:
-            return self._given
-        if self._kept is None or self._kept.spec != spec:
-            self._kept = KeptModel(spec)
-        return self._kept
+    def model(self, spec: ModelSpec, given: Labels | None = None) -> KeptModel:
+        """Return the model of a spec, or what stands for it: the same one as long as that stays."""
+        of: object = self._version(given) if given is not None else self._given or spec
+        if self._in_use is None or self._in_use_of != of:
+            self._in_use_of = of
+            if given is not None:
+                self._in_use = KeptLabels(FromLabels(given.data, name=str(given.name)))
+            else:
+                self._in_use = self._given or KeptModel(spec)
+        return self._in_use
 
     def compare_with(self, spec: TextSpec) -> None:
         """Compare objects with words in this way from now on."""
@@ -287,12 +296,12 @@ class Scene:
         layers.selection.active = active
         return labels
 
-    def _version(self, image: Image) -> object:
+    def _version(self, layer: Layer) -> object:
         """Return what stands for the pixels of a layer as they are."""
-        if image not in self._versions:
-            self._versions[image] = object()
-            image.events.data.connect(self._data_changed)
-        return self._versions[image]
+        if layer not in self._versions:
+            self._versions[layer] = object()
+            layer.events.data.connect(self._data_changed)
+        return self._versions[layer]
 
     def _data_changed(self, event: Any) -> None:
         self._versions[event.source] = object()

@@ -12,6 +12,7 @@ from napari.utils.notifications import notification_manager, show_error
 
 from napari_fastsam._napari import tidying, words
 from napari_fastsam._napari.form import Form
+from napari_fastsam._napari.labels import check_candidates
 from napari_fastsam._napari.models import confirm_download, needs_download
 from napari_fastsam._napari.preview import Preview
 from napari_fastsam._napari.scene import Scene
@@ -107,7 +108,10 @@ class Seeing(Form):
         source = view = None
         try:
             if image is not None:
-                source, view = self._in_view(image)
+                seen = self._in_view(image)
+                if self.candidates.value is not None:
+                    check_candidates(self.candidates.value, seen[0].grid, seen[0].axes)
+                source, view = seen
         except EXPECTED_ERRORS as error:
             self.status.state("none", words.UNSEEN)
             self.status.say(str(error))
@@ -150,7 +154,9 @@ class Seeing(Form):
         settings = self.settings.settings
         self.scene.looks.cache.max_bytes = settings.cache_mb << 20
         name = self.model.value
-        here = self.scene.is_given or not needs_download(name) or name in self._confirmed
+        given = self.candidates.value
+        here = self.scene.is_given or given is not None
+        here = here or not needs_download(name) or name in self._confirmed
         self.scene.compare_with(
             TextSpec(model=settings.text_model, device=settings.device, mode=settings.text_mode)
         )
@@ -167,8 +173,11 @@ class Seeing(Form):
             view,
             spec if here else None,
             labels=self.output.value,
-            closer=settings.closer,
-            download=name if name in self._confirmed and needs_download(name) else "",
+            given=given,
+            closer=settings.closer and given is None,
+            download=name
+            if given is None and name in self._confirmed and needs_download(name)
+            else "",
             ahead=neighbours(view) if view is not None and settings.prefetch else (),
         )
         if not here and source is not None:

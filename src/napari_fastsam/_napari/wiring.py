@@ -207,6 +207,7 @@ class Wired(Seeing):
         self.reset_choices()
         with self.output.changed.blocked():
             self.output.value = labels
+        self.candidates.reset_choices()
         self._follow_labels(labels)
 
     def _how_to_take(self) -> tuple[Existing, Cleanup]:
@@ -566,9 +567,9 @@ class Wired(Seeing):
             goes_on = last is not None and last.root is step
             asked.work.linked(lineage, last if goes_on else step)
             asked.tally.joined(lineage)
-        if asked.work is not None and step is not None and asked.told:
+        if asked.work is not None and not asked.is_replaced and asked.told:
             last = asked.work.history.last
-            goes_on = last is not None and last.root is step
+            goes_on = step is None or (last is not None and last.root is step)
             asked.work.found(asked.told, last if goes_on else step)
         if self.runs.worker.busy:
             self._show_halted()
@@ -592,6 +593,7 @@ class Wired(Seeing):
         watched: tuple[Any, ...] = (
             self.image,
             self.output,
+            self.candidates,
             self.colours,
             settings.contrast,
             settings.device,

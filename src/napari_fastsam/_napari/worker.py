@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_fastsam.given import FromLabels
     from napari_fastsam.instances import Instances
+    from napari_fastsam.planes import PlaneAxes
     from napari_fastsam.segmenter import Segmenter
 
 Ending = Literal["done", "cancelled", "failed"]
@@ -113,6 +115,18 @@ class KeptModel:
         """Return how long the network has run since this was last asked, 0 if it did not."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
+
+
+class KeptLabels(KeptModel):
+    """Objects of a Labels layer in a model's place; see `Given`."""
+
+    def __init__(self, labels: FromLabels) -> None:
+        super().__init__(labels)
+        self._labels = labels
+
+    def plane(self, axes: PlaneAxes, index: tuple[int, ...]) -> Instances:
+        """Return the objects of a plane."""
+        return self._labels.plane(axes, index)
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,86 @@
+"""Objects of a Labels layer in a model's place, and classes among the features."""
+
+import numpy as np
+import pytest
+
+from napari_fastsam._napari.work import PROVENANCE
+
+from .conftest import OBJECTS
+
+
+@pytest.fixture
+def nuclei(viewer, plane):
+    """A layer of labels: halves of the objects that the model finds."""
+    halves = np.zeros(plane.shape, np.int32)
+    for n, (rows, columns) in OBJECTS.items():
+        halves[rows, columns.start : (columns.start + columns.stop) // 2] = 10 * n
+    return viewer.add_labels(halves, name="nuclei")
+
+
+def test_clicks_pick_from_the_layer_that_is_chosen(viewer, dock, plane, nuclei, blobs):
+    viewer.add_image(plane)
+    dock.output.value = None
+    dock.settle()
+    assert blobs.calls == 1
+    dock.candidates.value = nuclei
+    dock.settle()
+    assert not dock.model.enabled
+    viewer.add_points([(10, 8), (10, 18)])
+    dock.segment_button.native.click()
+    dock.settle()
+    labels = dock.output.value
+    assert labels is not nuclei
+    assert np.array_equal(labels.data > 0, nuclei.data == 10)
+    assert "No object found here" in dock.status.message.text()  # and nothing is looked at closer
+    source = labels.metadata[PROVENANCE]["sources"][-1]
+    assert source["candidates"]["labels"] == "nuclei"
+    assert source["closer"] is False
+    assert blobs.calls == 1
+    assert labels not in dock.candidates.choices
+
+
+def test_everything_takes_the_layer_and_its_new_data(viewer, dock, plane, nuclei, blobs):
+    viewer.add_image(plane)
+    dock.output.value = None
+    dock.candidates.value = nuclei
+    dock.settle()
+    nuclei.data = np.where(nuclei.data == 20, 0, nuclei.data)
+    dock.look_again()
+    dock.settle()
+    dock.everything_button.native.click()
+    dock.settle()
+    assert np.array_equal(dock.output.value.data > 0, nuclei.data > 0)
+
+
+def test_a_layer_of_another_shape_is_refused(viewer, dock, plane):
+    viewer.add_image(plane)
+    other = viewer.add_labels(np.zeros((9, 9), np.int32), name="other")
+    dock.output.value = None
+    dock.candidates.value = other
+    dock.settle()
+    assert "choose another layer, or the model, for the candidates" in dock.status.message.text()
+    dock.candidates.value = None
+    dock.settle()
+    assert dock.scene.in_view is not None
+
+
+def test_the_classes_of_what_is_taken_are_a_column_of_features(
+    viewer, dock, plane, blobs, monkeypatch
+):
+    segment = blobs.segment
+
+    def classed(image):
+        found = segment(image)
+        return type(found)(
+            found.shape, found.bboxes, found.scores, found.buffer, [1, 0, -1], ("cell", "fibre")
+        )
+
+    monkeypatch.setattr(blobs, "segment", classed)
+    viewer.add_image(plane)
+    dock.settle()
+    dock.everything_button.native.click()
+    dock.settle()
+    features = dock.output.value.features.set_index("index")
+    assert features["class"].dropna().to_dict() == {1: "fibre", 2: "cell"}
+    assert "likeness" not in features
+    assert "text" not in features
