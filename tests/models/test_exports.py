@@ -132,6 +132,8 @@ def test_an_openvino_export_of_any_size_says_what_its_network_does(dynamic_openv
     assert torch.allclose(found.columns, boxes, atol=1e-2, rtol=1e-2)
     assert torch.allclose(found.prototypes, prototypes, atol=1e-2)
     assert model_hash(FastSAM(path).spec)
+    (layers,) = path.glob("*.xml")
+    assert open_model(layers, device="cpu", runtime="auto").names == opened.names
 
 
 def test_boxes_that_the_network_chose_itself_are_taken_as_they_are(

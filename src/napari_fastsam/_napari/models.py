@@ -39,7 +39,8 @@ class ModelBox(ComboBox):
         *,
         label: str = "Model",
         what: str = "The network that finds the objects.",
-        file: str = "a YOLOv8 segmentation checkpoint of your own, .pt or .safetensors.",
+        file: str = "a YOLO segmentation checkpoint of your own, .pt or .safetensors, or an export "
+        "of one, .onnx or OpenVINO's .xml.",
     ) -> None:
         self._models = models
         self._files: list[str] = []
@@ -94,7 +95,7 @@ class ModelBox(ComboBox):
             self.native,
             "Choose a checkpoint",
             "",
-            "Checkpoints (*.pt *.safetensors);;All files (*)",
+            "Models (*.pt *.safetensors *.onnx *.xml);;All files (*)",
         )
         if path:
             self.add_file(path)

@@ -40,6 +40,8 @@ class Opened:
 
 def open_model(path: Path, *, device: str, runtime: str, image_size: int | None = None) -> Opened:
     """Return the network of a checkpoint or export; parameters and errors as for `FastSAM`."""
+    if path.suffix.lower() == ".xml":  # what a dialogue can choose of OpenVINO's folder
+        path = path.parent
     if is_export(path):
         export = open_export(path, device=device, runtime=runtime)
         fail_if(
