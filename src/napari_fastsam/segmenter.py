@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, runtime_checkable
 
 from napari_fastsam._checks import fail_if
 from napari_fastsam.instances import Instances
@@ -24,6 +24,9 @@ CANDIDATE_CONFIDENCE = 0.05
 
 Tile = int | Literal["auto", "off"]
 """The side of a tile in pixels; chosen from image and objects; or no tiles."""
+
+Views = Literal["one", "flips", "scales"]
+"""How often a plane is looked at: once; mirrored too; or also at two other sizes."""
 
 LEAST_TILE = 32
 """No tile is shorter than this many pixels: it would show nothing around an object."""
@@ -237,6 +240,9 @@ class ModelSpec:
     refine
         Move edges of masks to those of the image, drop scraps, and lower scores of masks that are
         not steady; without, candidates are those of FastSAM.
+    views
+        ``"one"`` look at a plane; ``"flips"``, three, two of them mirrored; ``"scales"``, five, two
+        more at other sizes: candidates are a little better, and take so many times as long.
     tile
         How `run` has large planes seen: ``"auto"`` in tiles where objects are small beside the
         plane, see `napari_fastsam.scales`; ``"off"`` in one look; or the side of the tiles in
@@ -245,7 +251,7 @@ class ModelSpec:
     Raises
     ------
     ValueError
-        If `tile` is none of these.
+        If `views` or `tile` is none of these.
     """
 
     model: str = "starter"
@@ -256,10 +262,17 @@ class ModelSpec:
     confidence: float = CANDIDATE_CONFIDENCE
     max_candidates: int = 1000
     refine: bool = True
+    views: Views = "one"
     tile: Tile = "auto"
 
     def __post_init__(self) -> None:
         check_tile(self.tile)
+        fail_if(
+            self.views not in get_args(Views),
+            f"one of the views {', '.join(map(repr, get_args(Views)))}",
+            f"{self.views!r}",
+            'pass views="one", or leave it out',
+        )
 
 
 def check_tile(tile: object) -> None:

@@ -10,23 +10,25 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_fastsam._checks import fail_if
 from napari_fastsam.models.batching import most_frames, pipelined
 from napari_fastsam.models.candidates import candidates
 from napari_fastsam.models.letterbox import STRIDE, Letterbox
 from napari_fastsam.models.opening import open_model
 from napari_fastsam.models.registry import MODELS, model_path
+from napari_fastsam.models.views import LOOKS, Look, merged, mirrored
 from napari_fastsam.planes import to_rgb
 from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_fastsam.instances import Instances
-    from napari_fastsam.segmenter import Tile
+    from napari_fastsam.segmenter import Tile, Views
 
 DEFAULT_IMAGE_SIZE = 1024
 """Where neither the user nor the checkpoint says: what FastSAM was trained at."""
@@ -58,6 +60,9 @@ class FastSAM:
     refine
         Move edges of masks to those of the image, drop scraps, and lower scores of masks that are
         not steady; without, candidates are those of FastSAM.
+    views
+        ``"one"`` look at an image; ``"flips"``, three, two of them mirrored; ``"scales"``, five,
+        two more at other sizes: candidates are a little better, and take so many times as long.
     tile
         How `run` and `segment_stack` have large planes seen, see `ModelSpec`; `segment` itself
         looks once, whatever the size.
@@ -95,6 +100,7 @@ class FastSAM:
         iou: float = 0.7,
         max_candidates: int = 1000,
         refine: bool = True,
+        views: Views = "one",
         tile: Tile = "auto",
     ) -> None:
         _check_numbers(image_size, confidence, iou, max_candidates)
@@ -113,6 +119,7 @@ class FastSAM:
             confidence=confidence,
             max_candidates=max_candidates,
             refine=refine,
+            views=views,
             tile=tile,
         )
 
@@ -128,6 +135,7 @@ class FastSAM:
             confidence=spec.confidence,
             max_candidates=spec.max_candidates,
             refine=spec.refine,
+            views=spec.views,
             tile=spec.tile,
         )
 
@@ -168,9 +176,9 @@ class FastSAM:
         TypeError, ValueError
             If it is no such image.
         """
-        letterbox, frame = self._framed(image, shape)
-        (raw,) = self._runtime([frame])
-        return candidates(raw, letterbox, frame, self.spec, self._names)
+        rgb = to_rgb(image)
+        looks = [self._look(rgb, shape, look) for look in self._looks]
+        return looks[0] if len(looks) == 1 else merged(looks, self.spec.iou)
 
     @property
     def batch_size(self) -> int:
@@ -199,6 +207,8 @@ class FastSAM:
         >>> [found.shape for found in sam.segment_many([coins(), coins()[:200]])]
         [(303, 384), (200, 384)]
         """
+        if len(self._looks) > 1:
+            return (self.segment(image, shape=shape) for image in images)
         return pipelined(
             images,
             lambda image: self._framed(image, shape),
@@ -206,12 +216,27 @@ class FastSAM:
             lambda told: candidates(told[2], told[0], told[1], self.spec, self._names),
         )
 
+    @property
+    def _looks(self) -> tuple[Look, ...]:
+        """The looks at each image; those at other sizes only where frames may be of any."""
+        looks = LOOKS[self.spec.views]
+        return looks if self._frame is None else tuple(at for at in looks if at.size == 1)
+
+    def _look(self, rgb: NDArray[np.uint8], shape: tuple[int, int] | None, look: Look) -> Instances:
+        """Return what one look at an image finds."""
+        seen = rgb if look.axis is None else np.flip(rgb, look.axis)
+        letterbox, frame = self._framed(seen, shape, look.size)
+        (raw,) = self._runtime([frame])
+        found = candidates(raw, letterbox, frame, self.spec, self._names)
+        return found if look.axis is None else mirrored(found, look.axis)
+
     def _framed(
-        self, image: NDArray[Any], shape: tuple[int, int] | None
+        self, image: NDArray[Any], shape: tuple[int, int] | None, times: float = 1.0
     ) -> tuple[Letterbox, NDArray[np.uint8]]:
-        """Return how an image lies in its frame, and the frame."""
+        """Return how an image lies in its frame, so many times as large, and the frame."""
         rgb = to_rgb(image)
-        letterbox = Letterbox.fit(shape or rgb.shape[:2], self.image_size, self._frame)
+        size = round(self.image_size * times)
+        letterbox = Letterbox.fit(shape or rgb.shape[:2], size, self._frame)
         return letterbox, letterbox.apply(rgb)
 
 

@@ -1,0 +1,79 @@
+"""Several looks at a plane are one set of candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_fastsam import Instances
+from napari_fastsam.models.fastsam import FastSAM
+from napari_fastsam.models.views import merged, mirrored
+from napari_fastsam.segmenter import ModelSpec
+
+SHAPE = (40, 60)
+
+
+def squares(*corners, scores=None, side=10):
+    masks = [np.ones((side, side), bool) for _ in corners]
+    bboxes = [(row, col, row + side, col + side) for row, col in corners]
+    return Instances.from_masks(SHAPE, masks, bboxes, scores)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0, 1]))
+def test_mirrored_objects_are_those_of_the_mirrored_plane(seed, axis):
+    labels = np.random.default_rng(seed).integers(0, 4, (9, 13))
+    found = Instances.from_labels(labels)
+    expected = np.flip(found.to_labels() > 0, axis)
+    np.testing.assert_array_equal(mirrored(found, axis).to_labels() > 0, expected)
+    twice = mirrored(mirrored(found, axis), axis)
+    np.testing.assert_array_equal(twice.bboxes, found.bboxes)
+    np.testing.assert_array_equal(twice.buffer, found.buffer)
+
+
+def test_what_every_look_finds_keeps_its_score_and_what_one_finds_loses():
+    everywhere, once = (5, 5), (20, 40)
+    first = squares(everywhere, once, scores=[0.8, 0.9])
+    second = third = squares(everywhere, scores=[0.8])
+    found = merged([first, second, third], 0.7)
+    np.testing.assert_array_equal(found.bboxes[:, :2], [everywhere, once])
+    np.testing.assert_allclose(found.scores, [0.8, 0.9 * 2 / 3])
+
+
+def test_pixels_go_by_the_scores_of_those_that_have_them():
+    small, large = squares((5, 5), scores=[0.4], side=10), squares((5, 5), scores=[0.5], side=11)
+    assert merged([small, large], 0.7).areas == [121]
+    assert merged([small, small, large], 0.7).areas == [100]
+
+
+def test_looks_that_find_nothing_give_nothing():
+    found = merged([Instances.empty(SHAPE)] * 3, 0.7)
+    assert len(found) == 0
+    assert found.shape == SHAPE
+
+
+def test_classes_and_their_names_stay():
+    first = squares((5, 5))
+    named = Instances(
+        SHAPE, first.bboxes, first.scores, first.buffer, np.array([1]), ("cat", "dog")
+    )
+    assert merged([named, mirrored(mirrored(named, 0), 0)], 0.7).class_names == ("dog",)
+
+
+@pytest.mark.parametrize("views", ["flips", "scales"])
+def test_more_views_find_objects_on_the_same_plane(random_weights, views):
+    sam = FastSAM(random_weights, device="cpu", image_size=64, max_candidates=20, views=views)
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    found = sam.segment(image)
+    assert found.shape == (50, 70)
+    assert len(found) > 0
+    assert (np.diff(found.scores) <= 0).all()
+    (again,) = sam.segment_many([image])
+    np.testing.assert_array_equal(again.buffer, found.buffer)
+    assert FastSAM.from_spec(sam.spec).spec == sam.spec
+
+
+def test_views_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match=r"'one', 'flips', 'scales'.*'many'"):
+        ModelSpec(views="many")
