@@ -178,6 +178,22 @@ Link = Annotated[
         "--link", help="One label per object through the planes.", rich_help_panel=_PLANES
     ),
 ]
+LooksFrom = Annotated[
+    str,
+    typer.Option(
+        metavar="one|flips|scales",
+        help="Look once; thrice, mirrored; or five times, at other sizes too.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Candidates of FastSAM as they are: edges and scores are not refined.",
+        rich_help_panel=_MODEL,
+    ),
+]
 TileSide = Annotated[
     str,
     typer.Option(

@@ -29,11 +29,13 @@ from napari_fastsam.cli.options import (
     Closing,
     Confidence,
     Device,
+    Exact,
     FillHoles,
     ImageSize,
     Inputs,
     LargestPiece,
     Link,
+    LooksFrom,
     MinArea,
     Model,
     Opening,
@@ -59,7 +61,7 @@ from napari_fastsam.segmenter import CANDIDATE_CONFIDENCE, LEAST_TILE, ModelSpec
 if TYPE_CHECKING:
     from napari_fastsam.batch import Cluster, Failed, Job, Span
     from napari_fastsam.segmenter import TextMode as Mode
-    from napari_fastsam.segmenter import Tile
+    from napari_fastsam.segmenter import Tile, Views
 
 STOPPED = 130
 """Exit status after the interrupt key."""
@@ -73,6 +75,8 @@ def segment(
     runtime: Runtime = "auto",
     confidence: Confidence = None,
     image_size: ImageSize = None,
+    views: LooksFrom = "one",
+    exact: Exact = False,
     point: Points = None,
     background: Background = None,
     box: Boxes = None,
@@ -157,6 +161,8 @@ def segment(
         device=device,
         runtime=runtime,
         image_size=image_size,
+        refine=not exact,
+        views=cast("Views", views),  # refused there if it is none
         confidence=min(CANDIDATE_CONFIDENCE, 1.0 if confidence is None else confidence),
         tile=_tile(tile),
     )
