@@ -83,7 +83,7 @@ class ModelBox(ComboBox):
 
     def _is_known(self, name: str) -> bool:
         """Whether a name that is not in the table stands for a model all the same."""
-        return Path(name).is_file()
+        return Path(name).exists()
 
     def _chosen(self, name: str) -> None:
         """Ask for a file where that was chosen; no file is the choice before."""
@@ -97,8 +97,8 @@ class ModelBox(ComboBox):
             "",
             "Models (*.pt *.safetensors *.onnx *.xml);;All files (*)",
         )
-        if path:
-            self.add_file(path)
+        if path:  # OpenVINO's files belong together: their folder is the model
+            self.add_file(str(Path(path).parent) if path.lower().endswith(".xml") else path)
 
 
 class TextModelBox(ModelBox):
