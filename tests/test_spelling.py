@@ -37,3 +37,8 @@ def test_dataclasses_are_what_their_code_makes():
     )
     shown = Display(contrast_limits=((0.0, 2.5), None), gamma=(1.0, 0.5))
     assert eval(call_code(shown, Display()), names) == shown
+
+
+def test_a_runtime_is_written_where_one_was_chosen():
+    assert model_code({"model": "starter"}) == '"starter"'  # as records from before say it
+    assert model_code({"model": "starter", "runtime": "onnx"}) == 'fs.ModelSpec(runtime="onnx")'

@@ -26,9 +26,9 @@ def test_each_situation_says_what_to_do_next(now, said):
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        (words.candidates(25, "CPU", 0.21), "25 candidates · CPU · 0.2 s a plane"),
+        (words.candidates(25, "CPU", 0.21), "25 candidates · CPU · 0.21 s a plane"),
         (words.candidates(1, "CPU", 0), "1 candidate · CPU"),
-        (words.candidates(0, "CPU", 0.2), "No candidates · CPU · 0.2 s a plane"),
+        (words.candidates(0, "CPU", 0.2), "No candidates · CPU · 0.20 s a plane"),
         (words.everything_count(143, 160), "143 of 160 objects"),
         (words.looking(None), "Looking at the image…"),
         (words.looking(12), "Looking at plane 12…"),
@@ -51,3 +51,18 @@ def test_one_plane_and_none_are_no_stack():
     assert "no image" in words.stack_of(0)
     assert "single plane" in words.stack_of(1)
     assert words.stack_of(80).startswith("80 planes")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "line"),
+    [
+        (0.312, "29 candidates · CPU · OpenVINO · 0.31 s a plane"),
+        (1.66, "29 candidates · CPU · OpenVINO · 1.7 s a plane"),
+        (0, "29 candidates · CPU · OpenVINO"),
+    ],
+)
+def test_a_plane_tells_what_looked_at_it_and_how_long(seconds, line):
+    assert words.candidates(29, "CPU · OpenVINO", seconds) == line
+    whole = words.how_it_runs("starter · CPU · OpenVINO · fp32 · 768 px", seconds)
+    assert whole.startswith("starter · CPU · OpenVINO · fp32 · 768 px")
+    assert whole.endswith(line.removeprefix("29 candidates · CPU · OpenVINO"))

@@ -232,3 +232,18 @@ def test_a_job_that_waits_for_room_can_be_cancelled(worker, qtbot):
     qtbot.waitUntil(lambda: not worker.busy)
     assert made == [0, 1, 2]
     assert endings == [("cancelled", None)]
+
+
+@pytest.mark.parametrize(
+    ("description", "where"),
+    [
+        ("starter · CPU · fp32 · 768 px", "CPU"),
+        ("starter · CPU · OpenVINO · fp32 · 768 px", "CPU · OpenVINO"),
+        ("starter · CPU · OpenVINO · int8 · 768 px", "CPU · OpenVINO · int8"),
+        ("starter · NVIDIA H100 · fp16 · compiled · 768 px", "NVIDIA H100 · compiled"),
+        ("mine", ""),
+    ],
+)
+def test_a_model_tells_its_device_and_runtime(blobs, description, where):
+    blobs.description = description
+    assert KeptModel(blobs).where == where

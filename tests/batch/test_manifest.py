@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from napari_fastsam import ModelSpec
+from napari_fastsam.batch import Job, _settings
 from napari_fastsam.batch.manifest import Manifest, differences, stamp
 from napari_fastsam.batch.places import manifest_path
 
@@ -164,3 +166,11 @@ def test_differences_name_the_place():
     assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "d": 3}, "c": 2}) == [
         "a.d was None and is 3"
     ]
+
+
+def test_work_begun_before_runtimes_could_be_chosen_goes_on():
+    def told(**chosen):
+        return _settings(ModelSpec(**chosen), Job(), None)["model"]
+
+    assert "runtime" not in told()
+    assert told(runtime="onnx") == told() | {"runtime": "onnx"}
