@@ -285,8 +285,10 @@ def _results(
 ) -> Iterator[tuple[Request, PlaneResult]]:
     """Yield what is found on planes, and what was asked; labels count from 1 on each."""
     scorer = models.scorer() if job.searching else None
-    for index in indices:
-        request = job.request(image, (index,))
+    # Prompts are counted through the planes of a request; without, planes are looked at ahead.
+    parts = [(index,) for index in indices] if job.prompted else [indices]
+    for part in parts:
+        request = job.request(image, part)
         for result in run(request, models.segmenter(), scorer=scorer):
             yield request, result
 
