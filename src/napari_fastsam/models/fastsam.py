@@ -178,7 +178,9 @@ class FastSAM:
         """
         rgb = to_rgb(image)
         looks = [self._look(rgb, shape, look) for look in self._looks]
-        return looks[0] if len(looks) == 1 else merged(looks, self.spec.iou)
+        if len(looks) == 1:
+            return looks[0]
+        return merged(looks, self.spec.iou)[: self.spec.max_candidates]
 
     @property
     def batch_size(self) -> int:

@@ -68,9 +68,9 @@ def merged(looks: Sequence[Instances], iou: float) -> Instances:
         alike = np.where(free, _box_iou(everything.bboxes, everything.bboxes[n]), 0)
         alike[n] = 2  # a box may be one with itself only
         group = [int(n)]
-        for other in set(range(len(looks))) - {int(look[n])}:
+        for other in range(len(looks)):
             theirs = np.where(look == other, alike, 0)
-            if len(theirs) and theirs.max() >= iou:
+            if other != look[n] and theirs.max() >= iou:
                 group.append(int(theirs.argmax()))
         free[alike >= iou] = False
         bbox, mask = _voted(everything, group)
