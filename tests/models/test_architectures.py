@@ -169,7 +169,6 @@ def test_every_scale_is_told_apart_by_its_shapes(architecture: Architecture) -> 
         ("yolo11n-pose.yaml", "it finds poses or turned boxes"),
         ("yolo11n-obb.yaml", "it finds poses or turned boxes"),
         ("yolo11n-cls.yaml", "it classifies whole images"),
-        ("yolov8n-world.yaml", "it waits for words"),
         ("yolo26n-sem.yaml", "it does something else"),
         ("yoloe-11n-seg.yaml", "one that waits for a prompt. Use one for use without prompts"),
     ],
@@ -181,3 +180,39 @@ def test_a_network_without_masks_or_vocabulary_is_refused(recipe: str, told: str
     state = {f"model.{name}": tensor for name, tensor in layers.state_dict().items()}
     with pytest.raises(CheckpointError, match=rf"Expected .*, but .*{re.escape(told)}.*\."):
         recognise(state)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "told"),
+    [
+        ("pe", (1, 3, 512), ""),
+        ("pe", (1, 3, 256), "does not fit the vocabulary"),
+        ("pe", (3, 512), "waits for a prompt"),
+        ("pe", (1, 0, 512), "waits for a prompt"),
+        ("pe", (1, 10_001, 512), "a network of 24 layers"),
+        ("model.23.cv3.1.2.weight", (512, 80, 1, 1, 2), "does not fit the vocabulary"),
+        ("model.23.cv4.2.norm.bias", (511,), "does not fit the vocabulary"),
+        ("model.23.cv4.0.bias", (), "does not fit the vocabulary"),
+    ],
+)
+def test_a_vocabulary_that_does_not_fit_is_refused(
+    name: str, shape: tuple[int, ...], told: str
+) -> None:
+    tasks = _ultralytics._tasks()
+    with torch.device("meta"):
+        layers, _ = tasks.parse_model(
+            tasks.yaml_model_load("yoloe-11n-seg.yaml"), ch=3, verbose=False
+        )
+    shapes = {f"model.{key}": tuple(tensor.shape) for key, tensor in layers.state_dict().items()}
+    shapes |= {"pe": (1, 3, 512)} | {name: shape}
+    if not told:
+        assert str(recognise_shapes(shapes)) == KINDS["yoloe-11n-prompted"]
+        return
+    with pytest.raises(CheckpointError, match=told):
+        recognise_shapes(shapes)
+
+
+def test_a_network_that_waits_for_words_is_refused() -> None:
+    shapes = {"model.0.conv.weight": (16, 3, 3, 3), "model.22.cv4.0.logit_scale": ()}
+    with pytest.raises(CheckpointError, match="it waits for words"):
+        recognise_shapes(shapes)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_fastsam.models._refusal import CheckpointError
+from napari_fastsam.models._refusal import CheckpointError, damaged, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,18 +59,23 @@ def needed_shapes(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     Raises
     ------
     CheckpointError
-        If it is a YOLOE that needs a prompt.
+        If it is a YOLOE that needs a prompt, or whose vocabulary does not fit its layers.
     """
     kept = {new: shapes[old] for new, old in needed_names(shapes).items()}
-    for name in list(kept):
-        if name.endswith(".vocab.weight") or _is_vocabulary(name):
-            kept[name] = (*kept[name], 1, 1)[:4]
+    for name, shape in kept.items():
+        if len(shape) == 2 and (name.endswith(".vocab.weight") or _is_vocabulary(name)):
+            kept[name] = (*shape, 1, 1)
     if head := _unset(shapes):
-        classes = _vectors(shapes)
+        classes, depth = _vectors(shapes)
         for n in range(3):
-            weight = shapes.get(f"{head}cv3.{n}.2.weight", ())
-            kept |= {f"{head}cv3.{n}.2.weight": (classes, *weight[1:])}
-            kept |= {f"{head}cv3.{n}.2.bias": (classes,)}
+            last, contrast = f"{head}cv3.{n}.2.", f"{head}cv4.{n}."
+            width = (*shapes.get(f"{last}weight", ()), 0, 0)[1]
+            wanted = {f"{last}weight": (depth, width, 1, 1), f"{last}bias": (depth,)}
+            wanted |= {f"{contrast}bias": (1,), f"{contrast}logit_scale": ()}
+            wanted |= {f"{contrast}norm.{kind}": (depth,) for kind in _NORM}
+            if wrong := sorted(name for name in wanted if shapes.get(name) != wanted[name]):
+                raise damaged(f"tensor {shown(wrong[0])} does not fit the vocabulary")
+            kept |= {f"{last}weight": (classes, width, 1, 1), f"{last}bias": (classes,)}
     return kept
 
 
@@ -120,8 +125,8 @@ def _unset(tensors: Mapping[str, Any]) -> str:
     return head if head and f"{head}cv4.0.logit_scale" in tensors else ""
 
 
-def _vectors(shapes: Mapping[str, Shape]) -> int:
-    """Return for how many classes a YOLOE was set."""
+def _vectors(shapes: Mapping[str, Shape]) -> tuple[int, int]:
+    """Return for how many classes a YOLOE was set, and the length of their vectors."""
     shape = shapes.get(EMBEDDINGS, ())
     if len(shape) != 3 or shape[0] != 1 or not shape[1]:
         raise CheckpointError.because(
@@ -130,7 +135,7 @@ def _vectors(shapes: Mapping[str, Shape]) -> int:
             "Use one for use without prompts (`-pf`), or name its classes with `set_classes` of "
             "ultralytics and save it again.",
         )
-    return shape[1]
+    return shape[1], shape[2]
 
 
 def _with_vocabulary(

@@ -165,7 +165,6 @@ def _converted(path: Path, sha256: str) -> _Read:
     with path.open("rb") as file:
         state, metadata = read_torch_file(file)
     metadata |= {"source_sha256": sha256}
-    recognise(state)
     state = needed(state)
     try:
         save_checkpoint(converted, state, metadata)
