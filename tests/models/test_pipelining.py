@@ -214,8 +214,9 @@ def checked(random_weights: Path, monkeypatch: pytest.MonkeyPatch) -> FastSAM:
     return sam
 
 
+@pytest.mark.parametrize("spoil", [lambda part: part.flip(-1), lambda part: part / 0])
 def test_a_device_that_says_something_else_is_left_for_the_cpu_with_one_warning(
-    checked: FastSAM, random_sam: FastSAM
+    checked: FastSAM, random_sam: FastSAM, spoil: Any
 ) -> None:
     network, image = checked._runtime, noise((60, 60, 3))
     assert isinstance(network, torch_runtime.TorchRuntime)
@@ -223,7 +224,7 @@ def test_a_device_that_says_something_else_is_left_for_the_cpu_with_one_warning(
 
     def wrong(frames: torch.Tensor) -> tuple[torch.Tensor, ...]:
         sides, scores, *rest = right(frames)
-        return sides, scores.flip(-1), *rest
+        return sides, spoil(scores), *rest
 
     network._model = wrong
     with pytest.warns(RuntimeWarning, match=r"Expected .*Got .*To fix it: ") as told:

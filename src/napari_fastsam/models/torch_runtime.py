@@ -147,15 +147,15 @@ class TorchRuntime:
         if self._device != self._wanted:
             self._place(self._wanted)
         outputs = self._model(self._sent(frames))
+        if self._device.type in CHECKED_DEVICES and not self._checked:
+            self._checked = True
+            if not self._agrees(frames[:1], outputs):
+                return self._run(frames)
         if not torch.stack([part.isfinite().all() for part in outputs]).all():  # waits, once
             require_finite(self._dtype != torch.float32)
             self._half = False
             self._place(self._device)
             return self._run(frames)
-        if self._device.type in CHECKED_DEVICES and not self._checked:
-            self._checked = True
-            if not self._agrees(frames[:1], outputs):
-                return self._run(frames)
         return [Raw(*of_one) for of_one in zip(*outputs, strict=True)]
 
     def _sent(self, frames: NDArray[np.uint8]) -> Tensor:
