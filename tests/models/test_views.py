@@ -61,17 +61,13 @@ def test_classes_and_their_names_stay():
     assert merged([named, mirrored(mirrored(named, 0), 0)], 0.7).class_names == ("dog",)
 
 
-@pytest.mark.parametrize("views", ["flips", "scales"])
-def test_more_views_find_objects_on_the_same_plane(random_weights, views):
-    sam = FastSAM(random_weights, device="cpu", image_size=64, max_candidates=20, views=views)
+def test_more_views_find_objects_on_the_same_plane(random_weights):
+    sam = FastSAM(random_weights, device="cpu", image_size=64, max_candidates=20, views="scales")
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
-    found = sam.segment(image)
+    (found,) = sam.segment_many([image])
     assert found.shape == (50, 70)
     assert 0 < len(found) <= 20
     assert (np.diff(found.scores) <= 0).all()
-    (again,) = sam.segment_many([image])
-    np.testing.assert_array_equal(again.buffer, found.buffer)
-    assert FastSAM.from_spec(sam.spec).spec == sam.spec
 
 
 def test_views_that_do_not_exist_are_refused():
