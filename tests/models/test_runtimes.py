@@ -64,12 +64,13 @@ class Fake:
     description = "CPU · fake · fp32"
 
     def __init__(self, checkpoint: Checkpoint, *, off: float = 0.0) -> None:
-        self._torch, self._off = TorchRuntime(checkpoint, "cpu"), off
+        self._checkpoint, self._off = checkpoint, off
         self.runs = 0
 
     def __call__(self, frames: Any) -> list[Raw]:
         self.runs += 1
-        return [raw._replace(scores=raw.scores + self._off) for raw in self._torch(frames)]
+        outputs = TorchRuntime(self._checkpoint, "cpu")(frames)
+        return [raw._replace(scores=raw.scores + self._off) for raw in outputs]
 
 
 @pytest.fixture
@@ -198,10 +199,10 @@ def test_a_damaged_memory_is_a_race_anew(
 ) -> None:
     races = _timed(monkeypatch, torch=0.3, openvino=0.2, onnx=0.25)
     auto.mkdir()
-    for text in ("{", "[]", '{"x": 1}'):
+    for text in ("{", "[]"):
         (auto / "runtimes.json").write_text(text)
         network_for(checkpoint, device="cpu")
-    assert len(races) == 3
+    assert len(races) == 2
 
 
 def test_where_nothing_else_is_installed_torch_runs(
