@@ -1,12 +1,16 @@
-"""What the import of open_clip leaves alone."""
+"""What the import of open_clip and of torchvision leaves alone."""
 
 import subprocess
 import sys
 
 CODE = """
 import sys
+import torch
 from napari_fastsam.models._open_clip import pretrained
+from napari_fastsam.models import on_device
 assert "laion2b_s34b_b79k" in pretrained("ViT-B-32")
+settings = {"confidence": 0.0, "iou": 0.7, "max_candidates": 5}
+assert len(on_device.detect(torch.rand(37, 5), **settings).boxes)
 print([name for name in sys.modules if name.partition(".")[0] == "triton"])
 """
 

@@ -6,10 +6,8 @@ first asked for, and the variable is put back. Nothing of it that downloads is e
 
 from __future__ import annotations
 
-import sys
 import threading
 import warnings
-from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_fastsam.models._triton import without_triton
 from napari_fastsam.models._ultralytics import restored_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _LOCK = threading.Lock()
 _VARIABLES = ("TOKENIZERS_PARALLELISM",)
@@ -59,27 +58,7 @@ def tokenizer() -> Any:
 @cache
 def _open_clip() -> Any:
     """Import open_clip, the first time contained."""
-    with _LOCK, restored_environment(_VARIABLES), _without_triton(), warnings.catch_warnings():
+    with _LOCK, restored_environment(_VARIABLES), without_triton(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import open_clip  # type: ignore[import-untyped]
     return open_clip
-
-
-@contextmanager
-def _without_triton() -> Iterator[None]:
-    """Keep torchvision from loading triton, which nothing here uses.
-
-    Its LLVM ends the process where Mesa has loaded another one to draw, as in a viewer without a
-    graphics card.
-    """
-    if "triton" in sys.modules:
-        yield
-        return
-    sys.modules["triton"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["triton"]
-        asked: Any = getattr(sys.modules.get("torch.utils._triton"), "has_triton_package", None)
-        if hasattr(asked, "cache_clear"):
-            asked.cache_clear()  # others may want it

@@ -7,14 +7,14 @@ each object, and its mask, cut to the box, a bit for each pixel. Arithmetic is i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torchvision.ops import nms
 
+from napari_fastsam.models._triton import without_triton
 from napari_fastsam.models.decode import Upscaling
 from napari_fastsam.models.detect import COEFFICIENTS, MAX_COMPARED, Detections
 
@@ -52,10 +52,18 @@ def detect(
     return Detections(found[:, :4], found[:, 4], found[:, 6:], found[:, 5].astype(np.intp))
 
 
+@cache
+def _nms() -> Any:
+    """Import what suppresses boxes."""
+    with without_triton():
+        from torchvision.ops import nms
+    return nms
+
+
 def _suppress(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
     """Return the rows of boxes that overlap no better one that stays, the best first."""
     where = boxes.device if boxes.device.type in _NMS_DEVICES else "cpu"
-    kept: Tensor = nms(boxes.to(where), scores.to(where), iou)
+    kept: Tensor = _nms()(boxes.to(where), scores.to(where), iou)
     return kept.to(boxes.device)
 
 
