@@ -10,9 +10,11 @@ with trained weights. Floor is what the network's multiplications and additions 
 rate that a product of large matrices reaches here, in the same precision. The network of each
 runtime, and ultralytics' whole call on the same weights, take turns; times are medians.
 
-Whole is ours from the image to masks at its full resolution, with the runtime of that row; labels
-are painted from them. Click is from a point on a plane that was never seen to its label. Memory is
-what a call adds to a process that ran it once, at its peak.
+Whole is from the image to masks at its full resolution, with the runtime of that row, and so many
+times faster than ultralytics, which finds the same; refined is the same with edges and scores
+refined, as by default. Labels are painted from the masks. Click is from a point on a plane that was
+never seen to its label, refined. Memory is what a call adds to a process that ran it once, at its
+peak.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import argparse
 import tempfile
 import time
 import warnings
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -110,6 +113,22 @@ def labels_of(found: Instances) -> np.ndarray:
     return labels
 
 
+def sam_of(
+    weights: str, size: int, runtime: str, options: argparse.Namespace, *, refine: bool = True
+) -> FastSAM:
+    """Return what finds the `OBJECTS` best candidates; without `refine`, those of ultralytics."""
+    return FastSAM(
+        weights,
+        device=options.device,
+        runtime=runtime,
+        image_size=size,
+        confidence=CONFIDENCE,
+        iou=IOU,
+        max_candidates=OBJECTS,
+        refine=refine,
+    )
+
+
 def rows_of(
     model: str,
     size: int,
@@ -133,18 +152,8 @@ def rows_of(
         name: network_for(checkpoint, device=options.device, runtime=name)
         for name in options.runtimes
     }
-    ours = {
-        name: FastSAM(
-            weights,
-            device=options.device,
-            runtime=name,
-            image_size=size,
-            confidence=CONFIDENCE,
-            iou=IOU,
-            max_candidates=OBJECTS,
-        )
-        for name in options.runtimes
-    }
+    exact = {name: sam_of(weights, size, name, options, refine=False) for name in networks}
+    ours = {name: sam_of(weights, size, name, options) for name in networks}
     theirs = ultralytics_predictor(weights, size, OBJECTS, device=str(device), half=half)
 
     def pass_of(name: str) -> None:
@@ -152,6 +161,7 @@ def rows_of(
         synchronise(device)
 
     works = [lambda name=name: pass_of(name) for name in networks]
+    works += [lambda name=name: exact[name].segment(image) for name in exact]
     works += [lambda name=name: ours[name].segment(image) for name in ours]
     click = Request(data=image, prompts={(): Prompts(points=[(size / 2, size / 2)])})
     works += [lambda name=name: next(run(click, ours[name])) for name in ours]
@@ -174,14 +184,15 @@ def rows_of(
             *map(milliseconds, rest),
             milliseconds(times[count + n]),
             milliseconds(times[2 * count + n]),
+            milliseconds(times[3 * count + n]),
             f"{times[-1] / times[count + n]:.1f}",
             f"{megabytes:.0f}",
         ]
     added = added_bytes(lambda: theirs(image)[0]) / 1e6
     blank = [""] * 3
     whole = milliseconds(times[-1])
-    yield [label, "ultralytics", "", "", *blank, whole, "", "1.0", f"{added:.0f}"]
-    yield [label, "floor", milliseconds(floor), "1.00", *blank, "", "", "", ""]
+    yield [label, "ultralytics", "", "", *blank, whole, "", "", "1.0", f"{added:.0f}"]
+    yield [label, "floor", milliseconds(floor), "1.00", *blank, "", "", "", "", ""]
 
 
 def after(raw: Any, letterbox: Letterbox, found: Instances, repeats: int) -> list[float]:
@@ -213,7 +224,7 @@ def milliseconds(seconds: float) -> str:
 def pipeline_rows(
     models: Sequence[str], options: argparse.Namespace, folder: Path
 ) -> Iterator[list[str]]:
-    """Yield planes a second from zarr to zarr, and one by one with ultralytics; they take turns."""
+    """Yield planes a second from zarr to zarr, beside ultralytics on some of them, one by one."""
     for model in models:
         weights = weights_of(model, folder)
         for size in options.sizes:
@@ -224,16 +235,8 @@ def pipeline_rows(
             )
             for n in range(options.planes):
                 stack[n] = planes[n % len(planes)]
-            for runtime in options.runtimes:
-                sam = FastSAM(
-                    weights,
-                    device=options.device,
-                    runtime=runtime,
-                    image_size=size,
-                    confidence=CONFIDENCE,
-                    iou=IOU,
-                    max_candidates=OBJECTS,
-                )
+            for runtime, refine in product(options.runtimes, (False, True)):
+                sam = sam_of(weights, size, runtime, options, refine=refine)
                 device = choose_device(options.device)
                 theirs = ultralytics_predictor(
                     weights, size, OBJECTS, device=str(device), half=device.type == "cuda"
@@ -257,7 +260,7 @@ def pipeline_rows(
                     beside.append(time.perf_counter() - start)
                 yield [
                     f"{model} {size}",
-                    runtime,
+                    f"{runtime}, refined" if refine else runtime,
                     f"{1 / spent:.1f}",
                     milliseconds(spent),
                     f"{median(beside) / spent:.1f}",
@@ -288,7 +291,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, rates = Path(name), {}
         header = ["network", "runtime", "network ms", "of floor", "boxes ms", "masks ms"]
-        header += ["labels ms", "whole ms", "click ms", "times faster", "added MB"]
+        header += ["labels ms", "whole ms", "refined ms", "click ms", "times faster", "added MB"]
         cases = [(model, size) for model in options.models for size in options.sizes]
         rows = (row for case in cases for row in rows_of(*case, options, folder, rates))
         print_table(header, rows)
