@@ -14,11 +14,16 @@ import pytest
 import torch
 
 from napari_fastsam.models import _ultralytics
+from napari_fastsam.models._sessions import Session
+from napari_fastsam.models.candidates import candidates
 from napari_fastsam.models.checkpoint import load_checkpoint
 from napari_fastsam.models.conversion import convert
+from napari_fastsam.models.exports import Export
 from napari_fastsam.models.fastsam import FastSAM
+from napari_fastsam.models.letterbox import Letterbox
 from napari_fastsam.models.network import Decoded
 from napari_fastsam.models.opening import open_model
+from napari_fastsam.segmenter import ModelSpec
 from napari_fastsam.sources import model_hash
 
 if TYPE_CHECKING:
@@ -226,3 +231,31 @@ def test_torchscript_is_refused_and_not_run(tmp_path: Path, refused: Any) -> Non
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
             archive.writestr(f"a/{name}", b"\x80\x02.")
     refused(path, "this is TorchScript, a program that would have to be run")
+
+
+def session(sizes: tuple[int | None, ...] = (1, 3, SIDE, SIDE), **about: str) -> Session:
+    """A graph that finds an object of each of three classes, side by side."""
+    boxes = np.zeros((1, 4 + 3 + 32, 3), np.float32)
+    boxes[0, :4] = np.array([(10, 30, 50), (32, 32, 32), (14, 14, 14), (30, 30, 30)])
+    boxes[0, 4:7] = np.eye(3) * 0.9
+    boxes[0, 7:] = 1
+    outputs = boxes, np.ones((1, 32, SIDE // 4, SIDE // 4), np.float32)
+    return Session("ONNX", about, sizes, np.float32, ("boxes", "masks"), lambda frames: outputs)
+
+
+def test_classes_that_an_export_has_no_name_for_are_none(frame: Any) -> None:
+    export = Export(session(names="['cell', 'nucleus']"))
+    (raw,) = export([frame])
+    letterbox = Letterbox.fit((SIDE, SIDE), SIDE)
+    found = candidates(raw, letterbox, frame, ModelSpec(), export.names)
+    assert sorted(found.class_names) == ["", "cell", "nucleus"]
+
+
+def test_what_a_file_tells_of_its_precision_is_shown_only_if_it_is_one() -> None:
+    assert Export(session(precision="int8")).description == "CPU · ONNX · int8"
+    assert Export(session(precision="<h1>\n")).description == "CPU · ONNX · fp32"
+
+
+def test_a_graph_that_takes_a_single_number_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"Expected an exported.*, but one whose.*Export the"):
+        Export(session(()))

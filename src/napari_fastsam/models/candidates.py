@@ -85,7 +85,9 @@ def _candidates(
         kept, buffer = decode.decode(prototypes, found.coefficients, bboxes, letterbox)
     else:
         kept, buffer = on_device.decode(raw.prototypes, found.coefficients, bboxes, letterbox)
-    classes = found.classes[kept] if names else None
+    # Exports need not name each of their classes.
+    known = np.where(found.classes < len(names), found.classes, -1)[kept]
+    classes = known if names else None
     objects = Instances(letterbox.image, bboxes[kept], found.scores[kept], buffer, classes, names)
     if not spec.refine:
         return objects

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_fastsam.models._sessions import Session
 
 _PACKAGES = {"onnx": "onnxruntime", "openvino": "openvino"}
+_PRECISIONS = ("fp32", "fp16", "int8")  # that a file may tell, as text of a stranger is shown
 _SUPPRESSED = 6 + COEFFICIENTS
 """Columns of a box that the network chose itself: x0, y0, x1, y1, score, class, coefficients."""
 
@@ -55,7 +56,7 @@ class Export:
     def __init__(self, session: Session) -> None:
         self._session, self._own = session, session.outputs == OUTPUTS
         task = session.about.get("task", "segment")
-        batch, *sizes = session.sizes
+        batch, *sizes = session.sizes or (None,)
         channels = sizes.pop(-1 if self._own else 0) if len(sizes) == 3 else None
         if task != "segment" or len(sizes) != 2 or channels not in (3, None):
             raise refused(f"one whose task is {shown(task)}, of frames {session.sizes}")
@@ -66,8 +67,10 @@ class Export:
         height, width = sizes
         self.frame = (height, width) if height and width else None
         self.names = _names(session.about)
-        precision = "fp16" if session.dtype == np.float16 else "fp32"
-        self.description = f"CPU · {session.name} · {session.about.get('precision', precision)}"
+        precision = session.about.get("precision", "")
+        if precision not in _PRECISIONS:
+            precision = "fp16" if session.dtype == np.float16 else "fp32"
+        self.description = f"CPU · {session.name} · {precision}"
 
     @property
     def image_size(self) -> int | None:
