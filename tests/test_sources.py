@@ -1,3 +1,5 @@
+from dataclasses import asdict, replace
+
 import numpy as np
 import pytest
 from napari.layers import Image
@@ -7,7 +9,7 @@ from labelling_cases import AS_IS
 from napari_fastsam import Labelling, Prompts, replay
 from napari_fastsam.composite import Channel, Composite
 from napari_fastsam.origins import KEY
-from napari_fastsam.sources import model_hash
+from napari_fastsam.sources import model_hash, model_of
 from test_replaying import IMAGE, told, work
 
 __all__ = ["work"]
@@ -33,6 +35,14 @@ def test_a_file_is_hashed_again_only_when_it_changed(tmp_path, monkeypatch):
     assert model_hash(spec) == "hashed"
     file.unlink()
     assert model_hash(spec) is None
+
+
+def test_a_record_from_before_edges_were_refined_is_done_again_without():
+    spec = fs.ModelSpec(image_size=64)
+    told = asdict(spec)
+    assert model_of({"model": told}, None) == spec
+    del told["refine"]
+    assert model_of({"model": told}, None) == replace(spec, refine=False)
 
 
 CHANNELS = [

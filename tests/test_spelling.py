@@ -40,5 +40,10 @@ def test_dataclasses_are_what_their_code_makes():
 
 
 def test_a_runtime_is_written_where_one_was_chosen():
-    assert model_code({"model": "starter"}) == '"starter"'  # as records from before say it
-    assert model_code({"model": "starter", "runtime": "onnx"}) == 'fs.ModelSpec(runtime="onnx")'
+    told = {"model": "starter", "refine": True}  # and no runtime, as records from before
+    assert model_code(told) == '"starter"'
+    assert model_code({**told, "runtime": "onnx"}) == 'fs.ModelSpec(runtime="onnx")'
+
+
+def test_what_was_made_before_edges_were_refined_is_written_without():
+    assert model_code({"model": "starter"}) == "fs.ModelSpec(refine=False)"

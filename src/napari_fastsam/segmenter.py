@@ -14,7 +14,7 @@ from napari_fastsam._checks import fail_if
 from napari_fastsam.instances import Instances
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -273,6 +273,11 @@ class ModelSpec:
             f"{self.views!r}",
             'pass views="one", or leave it out',
         )
+
+    @classmethod
+    def from_record(cls, told: Mapping[str, Any]) -> ModelSpec:
+        """Return the model that a record tells of; those that say nothing of it did not refine."""
+        return cls(**{"refine": False, **told})
 
 
 def check_tile(tile: object) -> None:

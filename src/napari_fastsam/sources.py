@@ -278,7 +278,7 @@ def model_of(
         "pass it, as replay(layer, image, model=…)",
     )
     if given is None:
-        spec = ModelSpec(**source["model"])
+        spec = ModelSpec.from_record(source["model"])
         known = model_hash(spec)
         fail_if(
             known is not None and source.get("sha256") not in (None, known),

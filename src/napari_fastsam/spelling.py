@@ -21,7 +21,7 @@ def model_code(told: Mapping[str, Any] | None) -> str:
     """Return a model: its name, or more if that was chosen."""
     if told is None:
         return "model=..."  # no file, no name: to be filled in
-    spec = ModelSpec(**told)
+    spec = ModelSpec.from_record(told)
     if spec == ModelSpec(model=spec.model):
         return text(spec.model)
     return f"fs.{call_code(spec, ModelSpec())}"
