@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from napari_fastsam.instances import Instances
     from napari_fastsam.models.letterbox import Letterbox
 
+MOST_CELL = 32
+"""Edges are refined where cells are at most so many pixels of the image wide.
+
+Where they are wider, as on huge planes that are looked at only once, all of these pixels would take
+far longer than the network, and as much memory as the plane.
+"""
+
 
 def improved(
     found: Instances,
@@ -32,6 +39,8 @@ def improved(
     letterbox: Letterbox,
 ) -> Instances:
     """Return the same objects, their edges refined and their scores new, the best first.
+
+    Edges stay as they are where cells are wider than `MOST_CELL`.
 
     Parameters
     ----------
@@ -48,9 +57,10 @@ def improved(
         How the image lies in the frame.
     """
     steady = stability(prototypes, coefficients, found.bboxes, letterbox)
-    sharp = refined(found, shown(frame, letterbox), cell_size(letterbox))
     scores = rescored(found.scores, steady)
-    return replace(sharp, scores=scores)[np.argsort(-scores, kind="stable")]
+    if (cell := cell_size(letterbox)) <= MOST_CELL:
+        found = refined(found, shown(frame, letterbox), cell)
+    return replace(found, scores=scores)[np.argsort(-scores, kind="stable")]
 
 
 def shown(frame: NDArray[np.uint8], letterbox: Letterbox) -> NDArray[np.uint8]:
