@@ -47,6 +47,26 @@ def test_pixels_go_by_the_scores_of_those_that_have_them():
     assert merged([small, small, large], 0.7).areas == [100]
 
 
+def test_boxes_are_one_object_if_they_overlap_more_than_asked_as_in_one_look():
+    apart = squares((0, 0), (20, 20), (5, 45))
+    assert len(merged([apart, apart], 0.0)) == 3
+    touching = merged([apart, squares((4, 4))], 0.0)
+    assert len(touching) == 3
+
+
+def test_what_several_looks_find_scores_above_the_confidence_too(random_weights, monkeypatch):
+    sam = FastSAM(random_weights, device="cpu", image_size=64, confidence=0.4, views="flips")
+    once, always = (5, 5), (20, 40)
+
+    def look(self, rgb, shape, look):
+        places = (always,) if look.axis is not None else (once, always)
+        return squares(*places, scores=[0.5] * len(places))
+
+    monkeypatch.setattr(FastSAM, "_look", look)
+    found = sam.segment(np.zeros((*SHAPE, 3), np.uint8))
+    np.testing.assert_array_equal(found.bboxes[:, :2], [always])
+
+
 def test_looks_that_find_nothing_give_nothing():
     found = merged([Instances.empty(SHAPE)] * 3, 0.7)
     assert len(found) == 0

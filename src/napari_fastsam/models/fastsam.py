@@ -180,7 +180,8 @@ class FastSAM:
         looks = [self._look(rgb, shape, look) for look in self._looks]
         if len(looks) == 1:
             return looks[0]
-        return merged(looks, self.spec.iou)[: self.spec.max_candidates]
+        found = merged(looks, self.spec.iou)
+        return found[found.scores > self.spec.confidence][: self.spec.max_candidates]
 
     @property
     def batch_size(self) -> int:

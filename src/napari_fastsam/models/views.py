@@ -50,7 +50,7 @@ def merged(looks: Sequence[Instances], iou: float) -> Instances:
     looks
         What was found, on planes of one shape.
     iou
-        Two boxes of different looks that overlap at least so much (IoU) are one object.
+        Two boxes of different looks that overlap more than this (IoU) are one object.
 
     Returns
     -------
@@ -66,13 +66,13 @@ def merged(looks: Sequence[Instances], iou: float) -> Instances:
         if not free[n]:
             continue
         alike = np.where(free, _box_iou(everything.bboxes, everything.bboxes[n]), 0)
-        alike[n] = 2  # a box may be one with itself only
+        alike[n] = 2  # more than any IoU can be
         group = [int(n)]
         for other in range(len(looks)):
             theirs = np.where(look == other, alike, 0)
-            if other != look[n] and theirs.max() >= iou:
+            if other != look[n] and theirs.max() > iou:
                 group.append(int(theirs.argmax()))
-        free[alike >= iou] = False
+        free[alike > iou] = False
         bbox, mask = _voted(everything, group)
         score = float(everything.scores[group].mean()) * (1 + len(group) / len(looks)) / 2
         objects.append((int(n), bbox, score, mask))
