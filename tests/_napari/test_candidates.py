@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from napari_fastsam._napari.scene import Scene
 from napari_fastsam._napari.work import PROVENANCE
+from napari_fastsam.segmenter import ModelSpec
 
 from .conftest import OBJECTS
 
@@ -37,6 +39,41 @@ def test_clicks_pick_from_the_layer_that_is_chosen(viewer, dock, plane, nuclei, 
     assert source["closer"] is False
     assert blobs.calls == 1
     assert labels not in dock.candidates.choices
+
+
+def test_the_time_of_the_network_is_not_said_of_a_layer(viewer, dock, plane, nuclei, blobs):
+    blobs.description = "blobs · CPU · OpenVINO · fp32 · 64 px"
+    viewer.add_image(plane)
+    dock.output.value = None
+    dock.settle()
+    by_network = dock.status.state_line.text()
+    assert "CPU · OpenVINO" in by_network
+    assert "s a plane" in by_network
+    dock.candidates.value = nuclei
+    dock.settle()
+    assert dock.status.state_line.text().endswith("3 candidates")
+    assert dock.status.state_line.toolTip() == "objects of 'nuclei'"
+    dock.candidates.value = None
+    dock.settle()
+    assert dock.status.state_line.text() == by_network
+
+
+def test_what_a_network_ran_on_is_still_known_when_it_is_chosen_again(viewer, monkeypatch, blobs):
+    ignored = ("came", "looking", "made", "stepped", "undo", "redo")
+    scene = Scene(viewer, None, **dict.fromkeys(ignored, lambda *_: None))
+    spec = ModelSpec(runtime="torch")
+    monkeypatch.setattr("napari_fastsam._napari.worker.build", lambda model: blobs)
+    monkeypatch.setattr("napari_fastsam._napari.worker.model_hash", lambda spec: "")
+    blobs.description = "blobs · CPU · fp32 · 64 px"
+    kept = scene.model(spec)
+    kept.segment(np.zeros((9, 9, 3), np.uint8))
+    kept.take_seconds()
+    ran = scene.ran
+    assert ran.where == "CPU"
+    scene.model(ModelSpec(runtime="onnx"))
+    assert scene.ran.where == ""
+    assert scene.model(spec) is not kept
+    assert scene.ran == ran
 
 
 def test_everything_takes_the_layer_and_its_new_data(viewer, dock, plane, nuclei, blobs):

@@ -137,7 +137,6 @@ class Looks:
         self.worker = Worker()
         self.cache = cache
         self.sight: Sight | None = None
-        self.seconds: float | None = None
         self.paused = False
         self._came, self._changed, self.searched = came, changed, searched
         self._index: Index | None = None
@@ -275,7 +274,7 @@ class Looks:
             look.prompts = look.search.prompts
         job = Job(
             lambda cancelled: _work(sight, look, self.cache, job, cancelled),
-            lambda seconds: self._took(seconds),
+            lambda _: None,
             lambda ending, error: self._ended(sight, look, ending, error),
         )
         look.job, look.name = job, sight.name
@@ -301,11 +300,6 @@ class Looks:
         if job is not self._told:
             self._told = job
             self._changed(job, None if now is None else now.index, None)
-
-    def _took(self, seconds: float) -> None:
-        """Remember how long the network took for a plane."""
-        if seconds:
-            self.seconds = seconds
 
     def _ended(self, sight: Sight, look: _Look, ending: Ending, error: Exception | None) -> None:
         """Tell what was looked at, and go on."""
@@ -386,4 +380,5 @@ def _work(
     job.doing, job.progress = "Looking", (0, 0)
     request = sight.request({look.index: look.prompts}, closer=look.closer)
     for _ in run(request, sight.model, cache=cache, cancelled=cancelled):
-        yield sight.model.take_seconds()
+        sight.model.take_seconds()
+        yield None

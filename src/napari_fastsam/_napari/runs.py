@@ -184,16 +184,15 @@ class Run:
 class Found:
     """What was found on a plane: its labels, and how they get into the layer where that is known.
 
-    `unanswered` counts prompts, `seconds` is how long the network took, and `windows` are where the
-    plane was looked at closer. `numbers` are the labels that prompts got, 0 for none. `linked` is
-    what the linker tells of the objects so far. `told` is how well each label answers a search.
+    `unanswered` counts prompts, and `windows` are where the plane was looked at closer. `numbers`
+    are the labels that prompts got, 0 for none. `linked` is what the linker tells of the objects so
+    far. `told` is what is told of each label: how well it answers a search, and its class.
     """
 
     index: Index
     labels: NDArray[Any]
     planned: Planned | None = None
     unanswered: int = 0
-    seconds: float = 0.0
     windows: tuple[Window, ...] = ()
     numbers: tuple[int, ...] = ()
     linked: Mapping[str, NDArray[np.int64]] | None = None
@@ -372,11 +371,11 @@ def _found(
     )
     for result in results:
         job.doing = "Segmenting"
+        asked.model.take_seconds()
         found = Found(
             result.index,
             result.labels,
             unanswered=_unanswered(result),
-            seconds=asked.model.take_seconds(),
             windows=result.windows,
             numbers=result.numbers,
             linked=asked.course.linker.lineage() if what.link else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from napari_fastsam._checks import fail_if
@@ -16,7 +16,7 @@ from napari_fastsam.closer import Seen
 from napari_fastsam.given import FromLabels
 from napari_fastsam.instances import Instances
 from napari_fastsam.pipeline import CandidateCache
-from napari_fastsam.segmenter import TextSpec
+from napari_fastsam.segmenter import ModelSpec, TextSpec
 from napari_fastsam.sources import source_record
 
 if TYPE_CHECKING:
@@ -31,7 +31,15 @@ if TYPE_CHECKING:
     from napari_fastsam.labelling import Labelling
     from napari_fastsam.pipeline import Index
     from napari_fastsam.prompts import Prompts
-    from napari_fastsam.segmenter import ModelSpec, Segmenter, TextScorer
+    from napari_fastsam.segmenter import Segmenter, TextScorer
+
+
+class Ran(NamedTuple):
+    """How a network runs: its device and runtime, all that it says of itself, and how long."""
+
+    where: str = ""
+    description: str = ""
+    seconds: float = 0.0
 
 
 class Scene:
@@ -76,8 +84,9 @@ class Scene:
         self.labels: Labels | None = None
         self._viewer = viewer
         self._given = None if model is None else KeptModel(model)
-        self._in_use: KeptModel | None = self._given
-        self._in_use_of: object = self._given
+        self._in_use = self._kept = self._given
+        self._layer: tuple[object, KeptLabels] | None = None
+        self._ran: dict[ModelSpec, Ran] = {}
         self.scorer = KeptScorer(TextSpec() if scorer is None else scorer)
         self.is_scorer_given = scorer is not None
         self._versions: WeakKeyDictionary[Layer, object] = WeakKeyDictionary()
@@ -126,19 +135,34 @@ class Scene:
         return self._given is not None
 
     @property
-    def model_in_use(self) -> KeptModel | None:
-        """The network that looks, or looked last."""
-        return self._in_use
+    def ran(self) -> Ran:
+        """How the network that looks runs, or ran when it looked at what is known already."""
+        model = self._in_use
+        if model is None:
+            return Ran()
+        now = Ran(model.where, model.description, model.seconds)
+        if not isinstance(model.spec, ModelSpec):
+            return now
+        if now.where:  # it is built
+            self._ran[model.spec] = now
+        return self._ran.get(model.spec, now)
 
     def model(self, spec: ModelSpec, given: Labels | None = None) -> KeptModel:
-        """Return the model of a spec, or what stands for it: the same one as long as that stays."""
-        of: object = self._version(given) if given is not None else self._given or spec
-        if self._in_use is None or self._in_use_of != of:
-            self._in_use_of = of
-            if given is not None:
-                self._in_use = KeptLabels(FromLabels(given.data, name=str(given.name)))
-            else:
-                self._in_use = self._given or KeptModel(spec)
+        """Return the model of a spec, or what stands for it: the same one as long as that stays.
+
+        A network is kept while a layer stands for it.
+        """
+        if given is not None:
+            version = self._version(given)
+            if self._layer is None or self._layer[0] is not version:
+                labels = FromLabels(given.data, name=str(given.name))
+                self._layer = version, KeptLabels(labels)
+            self._in_use = self._layer[1]
+            return self._in_use
+        self._layer = None
+        if self._kept is None or (self._kept is not self._given and self._kept.spec != spec):
+            self._kept = KeptModel(spec)
+        self._in_use = self._kept
         return self._in_use
 
     def compare_with(self, spec: TextSpec) -> None:

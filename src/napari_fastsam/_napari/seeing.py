@@ -190,13 +190,10 @@ class Seeing(Form):
             self.everything_count.setText("")
             self.preview.objects(None)
             return
-        model = self.scene.model_in_use
-        where = "" if model is None else model.where
+        ran = self.scene.ran
         kind: State = "ready" if len(candidates) else "none"
-        seconds = looks.seconds or 0
-        text = words.candidates(len(candidates), where, seconds)
-        details = "" if model is None else words.how_it_runs(model.description, seconds)
-        self.status.state(kind, text, details)
+        text = words.candidates(len(candidates), ran.where, ran.seconds)
+        self.status.state(kind, text, words.how_it_runs(ran.description, ran.seconds))
         self.memory.setText(words.memory(looks.cache.nbytes))
         if len(candidates):
             self.areas.set_span(int(candidates.areas.min()), int(candidates.areas.max()))

@@ -548,8 +548,6 @@ class Wired(Seeing):
 
     def _found(self, asked: Run, found: Found) -> None:
         """Take note of a plane that is done."""
-        if found.seconds:
-            self.scene.looks.seconds = found.seconds
         step = None if asked.work is None else asked.work.history.last
         if found.index in asked.questions and found.planned is not None and step is not None:
             given = (found.planned.numbers.get(number) for number in found.numbers)

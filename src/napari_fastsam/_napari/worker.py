@@ -45,11 +45,17 @@ class KeptModel:
     ----------
     model
         What to build, or a segmenter that is there already.
+
+    Attributes
+    ----------
+    seconds
+        How long the network ran for the plane that it looked at last, 0 before.
     """
 
     def __init__(self, model: ModelSpec | Segmenter) -> None:
         self.spec: Any = getattr(model, "spec", model)
         self._model = model
+        self.seconds = 0.0
         self._seconds = 0.0
         self._lock = Lock()
 
@@ -114,6 +120,7 @@ class KeptModel:
     def take_seconds(self) -> float:
         """Return how long the network has run since this was last asked, 0 if it did not."""
         seconds, self._seconds = self._seconds, 0.0
+        self.seconds = seconds or self.seconds
         return seconds
 
 
