@@ -380,5 +380,4 @@ def _work(
     job.doing, job.progress = "Looking", (0, 0)
     request = sight.request({look.index: look.prompts}, closer=look.closer)
     for _ in run(request, sight.model, cache=cache, cancelled=cancelled):
-        sight.model.take_seconds()
-        yield None
+        yield sight.model.take_seconds()
