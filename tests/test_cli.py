@@ -305,6 +305,8 @@ def test_one_bad_image_among_many_is_reported_at_the_end_with_status_1(specs, ca
         pytest.param("models convert none.pt -o a.safetensors", "none.pt", id="convert what"),
         pytest.param("models convert starter", "--output model.safetensors", id="convert where"),
         pytest.param("models convert starter --to tflite", "'tflite'", id="convert to what"),
+        pytest.param("models convert net.onnx -o a.safetensors", "an export", id="convert again"),
+        pytest.param("doctor --model none.pt", "no file none.pt", id="doctor of what"),
         pytest.param("models convert starter --to onnx --int8", "--calibrate", id="int8 of onnx"),
         pytest.param(
             "models convert starter --to openvino --int8", "no images", id="int8 without images"

@@ -30,7 +30,10 @@ def doctor(
     The report can be pasted into an issue as it is: it names no images.
     """
     from napari_fastsam.models.diagnosis import diagnose
+    from napari_fastsam.models.registry import MODELS, model_path
 
+    if model not in MODELS:  # a named one that is missing or damaged is part of the report
+        model_path(model)
     found = diagnose(
         model, image_size=image_size, told=lambda what: None if as_json else tell("doctor", what)
     )

@@ -122,8 +122,8 @@ def convert(
 ) -> None:
     """Convert a model: to safetensors, or for a runtime of the CPU.
 
-    Nothing in a checkpoint is run. What is converted into the cache folder is what the runtimes
-    onnx, openvino and openvino-int8 take; they convert by themselves what they miss, but int8.
+    Nothing in a checkpoint is run. The runtimes onnx, openvino and openvino-int8
+    take what is in the cache folder, and convert what they miss; but not to int8.
 
     napari-fastsam models convert FastSAM-s.pt -o FastSAM-s.safetensors
 
@@ -136,8 +136,15 @@ def convert(
     from napari_fastsam.models.checkpoint import halved, load_checkpoint, save_checkpoint
     from napari_fastsam.models.conversion import convert as convert_to
     from napari_fastsam.models.conversion import converted
-    from napari_fastsam.models.registry import model_path
+    from napari_fastsam.models.exports import is_export
+    from napari_fastsam.models.registry import MODELS, model_path
 
+    fail_if(
+        model not in MODELS and is_export(Path(model)),
+        "a checkpoint, .pt or .safetensors",
+        f"{model}, an export",
+        "convert the checkpoint that it was made of",
+    )
     checkpoint = load_checkpoint(model_path(model))
     if to == "safetensors":
         assert output is not None
