@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from napari_fastsam.models import _ultralytics
-from napari_fastsam.models._sessions import Session
+from napari_fastsam.models._sessions import Session, _beside
 from napari_fastsam.models.candidates import candidates
 from napari_fastsam.models.checkpoint import load_checkpoint
 from napari_fastsam.models.conversion import convert
@@ -210,6 +210,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, refused: Any) -> 
     refused(tmp_path, "what cannot be read")
     shutil.copy(tmp_path / "a.xml", tmp_path / "b.xml")
     refused(tmp_path, "a folder with 2 .xml files")
+
+
+def test_what_is_told_beside_a_network_is_read_without_being_written_out(tmp_path: Path) -> None:
+    levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 12)]
+    text = "\n".join(["task: segment", "imgsz: [64, 32]", "l0: &l0 [a]", *levels, "names: *l11"])
+    (tmp_path / "metadata.yaml").write_text(text)
+    assert _beside(tmp_path) == {"task": "segment", "imgsz": "[64, 32]"}
 
 
 def test_an_export_runs_where_it_was_made_for(fixed_onnx: Any, refused: Any) -> None:

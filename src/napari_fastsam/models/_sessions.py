@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fastsam.models._class_names import plain_names
 from napari_fastsam.models._refusal import CheckpointError
 from napari_fastsam.models._ultralytics import read_yaml
 from napari_fastsam.models.conversion import ABOUT, OUTPUTS
@@ -121,9 +123,16 @@ def _beside(folder: Path) -> dict[str, str]:
         found = read_yaml(path)
     except Exception:  # whatever the parser trips over
         return {}
-    wanted = ("task", "imgsz", "names")
     told = found if isinstance(found, dict) else {}
-    return {name: repr(told[name]).strip("'") for name in wanted if name in told}
+    task, sizes, names = (told.get(name) for name in ("task", "imgsz", "names"))
+    sizes = sizes if isinstance(sizes, list) else [sizes]
+    about = {"task": task} if isinstance(task, str) else {}
+    # Nested lists that refer to each other would be endless as text.
+    if len(sizes) <= 2 and all(type(size) is int for size in sizes):
+        about["imgsz"] = str(sizes)
+    if names := plain_names(names):
+        about["names"] = json.dumps(names)
+    return about
 
 
 def _inside(model: Any) -> dict[str, str]:
