@@ -37,6 +37,19 @@ def test_a_file_is_hashed_again_only_when_it_changed(tmp_path, monkeypatch):
     assert model_hash(spec) is None
 
 
+def test_a_network_of_several_files_is_told_by_all_of_them_whichever_was_chosen(tmp_path):
+    names = ("network.xml", "network.bin", "metadata.yaml")
+    for name in names:
+        (tmp_path / name).write_bytes(b"one")
+    folder, layers = (fs.ModelSpec(model=str(path)) for path in (tmp_path, tmp_path / names[0]))
+    known = {model_hash(folder)}
+    for name in names:
+        (tmp_path / name).write_bytes(b"another")
+        assert model_hash(folder) == model_hash(layers)
+        known.add(model_hash(folder))
+    assert len(known) == 4
+
+
 def test_a_record_from_before_edges_were_refined_is_done_again_without():
     spec = fs.ModelSpec(image_size=64)
     told = asdict(spec)

@@ -113,18 +113,21 @@ def _composition(source: Any) -> dict[str, Any]:
 
 
 def model_hash(spec: ModelSpec) -> str | None:
-    """Return the SHA-256 of a model's file, None if it is not on this machine.
+    """Return the SHA-256 of a model's file or folder, None if it is not on this machine.
 
-    The file is read once, and again when it has changed.
+    It is read once, and again when it has changed.
     """
     from napari_fastsam.models.registry import MODELS
 
     path = MODELS[spec.model].path if spec.model in MODELS else Path(spec.model)
+    if path.suffix.lower() == ".xml":  # the layers of a network, whose weights are beside it
+        path = path.parent
     try:
-        state = path.stat()
+        states = [file.stat() for file in (path, *(path.iterdir() if path.is_dir() else ()))]
     except OSError:
         return None
-    return _hash(path, state.st_mtime_ns, state.st_size)
+    newest = max(state.st_mtime_ns for state in states)
+    return _hash(path, newest, sum(state.st_size for state in states))
 
 
 def scorer_hash(spec: TextSpec) -> str | None:

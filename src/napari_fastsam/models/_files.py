@@ -25,7 +25,7 @@ def cache_dir() -> Path:
 def sha256_of(path: Path) -> str:
     """Return a file's SHA-256 in lower-case hexadecimal digits; of a folder, that of its files."""
     if path.is_dir():
-        told = [f"{sha256_of(file)}  {file.name}\n" for file in sorted(path.glob("*.[bx]*"))]
+        told = [f"{sha256_of(file)}  {file.name}\n" for file in sorted(path.glob("*.[bxy]*"))]
         return hashlib.sha256("".join(told).encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
