@@ -90,6 +90,24 @@ def test_more_views_find_objects_on_the_same_plane(random_weights):
     assert (np.diff(found.scores) <= 0).all()
 
 
+def test_who_ends_several_looks_at_images_ends_what_these_come_from(random_weights):
+    sam, ended = FastSAM(random_weights, device="cpu", image_size=64, views="flips"), []
+
+    def images():
+        try:
+            while True:
+                yield np.zeros((*SHAPE, 3), np.uint8)
+        finally:
+            ended.append(True)
+
+    given = images()
+    found = sam.segment_many(given)
+    assert next(found).shape == SHAPE
+    assert not ended
+    found.close()
+    assert ended
+
+
 def test_views_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match=r"'one', 'flips', 'scales'.*'many'"):
         ModelSpec(views="many")

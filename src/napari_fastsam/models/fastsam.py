@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.ahead import ahead
 from napari_fastsam.models.batching import most_frames, pipelined
 from napari_fastsam.models.candidates import candidates
 from napari_fastsam.models.letterbox import STRIDE, Letterbox
@@ -211,7 +212,7 @@ class FastSAM:
         [(303, 384), (200, 384)]
         """
         if len(self._looks) > 1:
-            return (self.segment(image, shape=shape) for image in images)
+            return ahead(lambda image: self.segment(image, shape=shape), images)
         return pipelined(
             images,
             lambda image: self._framed(image, shape),
