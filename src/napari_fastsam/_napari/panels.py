@@ -174,8 +174,8 @@ class SettingsPanel:
         self.runtime = ComboBox(
             label="Runtime",
             choices=["auto", "torch", "openvino", "onnx", "openvino-int8"],
-            tooltip="What runs the network; auto takes the fastest that is installed. The others "
-            "are for the CPU.",
+            tooltip="What runs the network; auto takes the fastest that is installed. OpenVINO and "
+            "ONNX are for the CPU.",
         )
         self.image_size = ComboBox(
             label="Network size",

@@ -40,7 +40,7 @@ Model = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="Name or checkpoint file; see 'models list'.",
+        help="A name of 'models list', a checkpoint or an export.",
         rich_help_panel=_MODEL,
     ),
 ]
