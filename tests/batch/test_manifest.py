@@ -174,3 +174,12 @@ def test_work_begun_before_runtimes_could_be_chosen_goes_on():
 
     assert "runtime" not in told()
     assert told(runtime="onnx") == told() | {"runtime": "onnx"}
+
+
+def test_work_begun_before_edges_were_refined_goes_on_if_they_are_not_to_be():
+    def told(**chosen):
+        return _settings(ModelSpec(**chosen), Job(), None)["model"]
+
+    assert not {"refine", "views"} & told(refine=False).keys()
+    assert told(refine=True) == told(refine=False) | {"refine": True}
+    assert told(views="flips") == told() | {"views": "flips"}

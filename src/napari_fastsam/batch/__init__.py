@@ -42,6 +42,7 @@ __all__ = [
 
 
 _SEARCH = ("text", "similar", "threshold", "top_k")
+_UNCHOSEN = {"runtime": "auto", "refine": False, "views": "one"}  # as before one could choose
 
 
 def segment_files(
@@ -112,9 +113,7 @@ def _settings(
     spec = getattr(model, "spec", model)
     named: dict[str, Any] = {"model": str(spec), "sha256": None}
     if isinstance(spec, ModelSpec):
-        told = asdict(spec)
-        if spec.runtime == "auto":
-            del told["runtime"]  # nobody chose one, as before there were several
+        told = dict(item for item in asdict(spec).items() if item not in _UNCHOSEN.items())
         named = {"model": told, "sha256": model_hash(spec)}
     asked = asdict(job)
     if scorer is None:
