@@ -79,8 +79,8 @@ class FastSAM:
     Notes
     -----
     Objects that are small beside the image vanish when a large image is scaled down to the
-    network's size: choose a larger `image_size`, or cut the image into tiles. Edges of masks stay as
-    they are where it is scaled down more than eightfold.
+    network's size: choose a larger `image_size`, or cut the image into tiles. Where it is scaled
+    down more than eightfold, edges of masks are not refined.
 
     Examples
     --------
