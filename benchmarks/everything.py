@@ -1,7 +1,8 @@
 """How long, and in how much memory, every object of an image is found, beside ultralytics.
 
 Rows time a whole call, from the image to the masks at its full resolution, on the CPU. Memory is
-what a call adds, at its peak, to a process that has loaded the model and run it once.
+what a call adds, at its peak, to a process that has loaded the model and run it once. Both sides
+run torch and give FastSAM's candidates; `fast.py` times other runtimes, and refined candidates.
 
     python benchmarks/everything.py
     python benchmarks/everything.py --repeats 1 --case 1024 640 300
@@ -40,6 +41,8 @@ def segmenter(side: str, weights: str, image_size: int, count: int) -> Callable[
         confidence=CONFIDENCE,
         iou=IOU,
         max_candidates=count,
+        runtime="torch",
+        refine=False,
     )
     return ours.segment
 
