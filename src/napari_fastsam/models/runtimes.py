@@ -24,7 +24,7 @@ from napari_fastsam.models.tensorrt_runtime import TensorRT
 from napari_fastsam.models.torch_runtime import TorchRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_fastsam.models.checkpoint import Checkpoint
@@ -87,11 +87,12 @@ def network_for(checkpoint: Checkpoint, *, device: str, runtime: str = "auto") -
     OSError
         If the network has to be converted, and cannot be kept.
     """
-    _require_known(runtime, "", 'use runtime="auto"')
+    _require_one_of(RUNTIMES, runtime, "", 'use runtime="auto"')
     on_cpu = choose_device(device).type == "cpu"
     if runtime == "auto" and on_cpu and os.environ.get(VARIABLE):
         runtime = os.environ[VARIABLE]
-        _require_known(runtime, f" in {VARIABLE}", "change that environment variable, or remove it")
+        remedy = "change that environment variable, or remove it"
+        _require_one_of(("auto", *PACKAGES), runtime, f" in {VARIABLE}", remedy)  # float32 alone
     if runtime in _TORCH or (runtime == "auto" and not on_cpu):
         return TorchRuntime(checkpoint, device, compiled=runtime == "torch-compiled")
     if runtime == "tensorrt":
@@ -118,11 +119,11 @@ def installed(runtime: str) -> bool:
     return all(find_spec(name) for name in _NEEDED[runtime])
 
 
-def _require_known(runtime: str, where: str, remedy: str) -> None:
-    """Refuse a runtime that there is not."""
+def _require_one_of(known: Sequence[str], runtime: str, where: str, remedy: str) -> None:
+    """Refuse a runtime that is none of those known."""
     fail_if(
-        runtime not in RUNTIMES,
-        f"one of the runtimes {', '.join(map(repr, RUNTIMES))}{where}",
+        runtime not in known,
+        f"one of the runtimes {', '.join(map(repr, known))}{where}",
         f"runtime {runtime!r}",
         remedy,
     )
