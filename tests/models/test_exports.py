@@ -13,10 +13,10 @@ import onnx
 import pytest
 import torch
 
-from napari_fastsam.models import _ultralytics
+from napari_fastsam.models import _ultralytics, exports
 from napari_fastsam.models._sessions import Session, _beside
 from napari_fastsam.models.candidates import candidates
-from napari_fastsam.models.checkpoint import load_checkpoint
+from napari_fastsam.models.checkpoint import CheckpointError, load_checkpoint
 from napari_fastsam.models.conversion import convert
 from napari_fastsam.models.exports import Export
 from napari_fastsam.models.fastsam import FastSAM
@@ -266,3 +266,11 @@ def test_what_a_file_tells_of_its_precision_is_shown_only_if_it_is_one() -> None
 def test_a_graph_that_takes_a_single_number_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Expected an exported.*, but one whose.*Export the"):
         Export(session(()))
+
+
+@pytest.mark.parametrize("number", [1e30, np.inf])
+def test_a_class_number_beyond_all_bounds_is_refused(number):
+    boxes = np.zeros((1, 38), np.float32)
+    boxes[0, 5] = number
+    with pytest.raises(CheckpointError, match="names class"):
+        exports._spread(boxes, 1)

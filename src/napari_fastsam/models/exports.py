@@ -155,7 +155,7 @@ def is_export(path: Path) -> bool:
 def _spread(boxes: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Return boxes that the network chose itself, (N, 38), as `Decoded` has them."""
     low, high, (scores, classes) = boxes[:, :2].T, boxes[:, 2:4].T, boxes[:, 4:6].T
-    classes = np.maximum(classes, 0).astype(np.intp)
+    classes = np.clip(np.nan_to_num(classes), 0, MAX_CLASSES).astype(np.intp)
     if len(classes) and classes.max() >= MAX_CLASSES:
         raise refused(f"one that names class {classes.max()}")
     likely = np.zeros((max(count, classes.max(initial=0) + 1), len(boxes)), np.float32)
