@@ -41,6 +41,17 @@ def test_clicks_pick_from_the_layer_that_is_chosen(viewer, dock, plane, nuclei, 
     assert labels not in dock.candidates.choices
 
 
+def test_labels_that_a_click_makes_are_not_offered_as_candidates(viewer, dock, plane):
+    viewer.add_image(plane)
+    dock.settle()
+    viewer.add_points([(10, 8)])
+    dock.segment_button.native.click()
+    dock.settle()
+    assert dock.output.value is not None
+    assert dock.candidates.native.isHidden()
+    assert len(dock.candidates.choices) == 1
+
+
 def test_the_time_of_the_network_is_not_said_of_a_layer(viewer, dock, plane, nuclei, blobs):
     blobs.description = "blobs · CPU · OpenVINO · fp32 · 64 px"
     viewer.add_image(plane)

@@ -208,6 +208,7 @@ class Wired(Seeing):
         with self.output.changed.blocked():
             self.output.value = labels
         self.candidates.reset_choices()
+        self.refresh()
         self._follow_labels(labels)
 
     def _how_to_take(self) -> tuple[Existing, Cleanup]:
