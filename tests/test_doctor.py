@@ -56,6 +56,18 @@ def test_what_does_not_run_is_part_of_the_report(monkeypatch: pytest.MonkeyPatch
     assert any(line.startswith("torch does not run: ") for line in found.advice)
 
 
+def test_an_export_is_timed_with_its_own_runtime(
+    timed: dict[str, Timed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "network.onnx"
+    path.write_bytes(b"\x08\x07")
+    timed["auto"] = Timed(runtime="auto", description="network.onnx", best=0.1)
+    monkeypatch.setenv("NAPARI_FASTSAM_RUNTIME", "torch")
+    found = diagnose(str(path))
+    assert [run.runtime for run in found.runs] == ["auto"]
+    assert not any("unset it" in line for line in found.advice if "RUNTIME" in line)
+
+
 @pytest.mark.parametrize("columns", ["80", "120"])
 def test_the_report_is_a_block_of_short_lines(
     columns: str,

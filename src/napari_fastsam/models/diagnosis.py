@@ -14,10 +14,11 @@ import torch
 from skimage.data import coins
 
 from napari_fastsam.models._files import sha256_of
+from napari_fastsam.models.exports import is_export
 from napari_fastsam.models.fastsam import FastSAM
 from napari_fastsam.models.machine import allowed_cpus, home_hidden, machine, versions
 from napari_fastsam.models.processor import container_cpus
-from napari_fastsam.models.registry import list_models
+from napari_fastsam.models.registry import list_models, model_path
 from napari_fastsam.models.runtimes import PACKAGES, VARIABLE, installed
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def diagnose(
     """
     told("looking at the machine")
     runs = []
-    for runtime in (name for name in PACKAGES if name == "torch" or _usable(name)):
+    for runtime in _runtimes(model):
         told(f"timing {home_hidden(model)} with {runtime}")
         runs.append(_time(model, runtime, image_size))
     return Diagnosis(
@@ -121,6 +122,15 @@ def diagnose(
         runs=runs,
         advice=_advice(runs),
     )
+
+
+def _runtimes(model: str) -> list[str]:
+    """Return the runtimes that would run a model here; an export has its own."""
+    with suppress(OSError, ValueError):  # what is wrong with the model is told where it is timed
+        path = model_path(model)
+        if is_export(path) or path.suffix.lower() == ".xml":
+            return ["auto"]
+    return [name for name in PACKAGES if name == "torch" or _usable(name)]
 
 
 def _usable(runtime: str) -> bool:
@@ -202,7 +212,7 @@ def _advice(runs: list[Timed]) -> list[str]:
     right = [run for run in runs if not run.error]
     fastest = min(right, key=lambda run: run.best, default=None)
     chosen = os.environ.get(VARIABLE)
-    if fastest and chosen and chosen != fastest.runtime and chosen != "auto":
+    if fastest and chosen and "auto" not in (chosen, fastest.runtime) and chosen != fastest.runtime:
         found.append(f"{VARIABLE}={chosen} is set, and {fastest.runtime} is faster: unset it.")
     return found + [f"{run.runtime} does not run: {run.error}" for run in runs if run.error]
 
