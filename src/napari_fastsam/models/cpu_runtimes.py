@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.models._onnxruntime import onnxruntime
 from napari_fastsam.models._openvino import openvino
 from napari_fastsam.models.conversion import INPUT, NETWORK, OUTPUTS, kept, read_converted
 from napari_fastsam.models.network import Raw, require_finite
@@ -109,13 +110,10 @@ def compiled_model(model: Any) -> Any:
 
 def session(file: Path) -> Any:
     """Return the network of a file as ONNX Runtime runs it here."""
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
+    options = onnxruntime().SessionOptions()
     options.intra_op_num_threads = thread_count()
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(
+    return onnxruntime().InferenceSession(
         os.fspath(file), options, providers=["CPUExecutionProvider"]
     )
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam._checks import fail_if
+from napari_fastsam.models._onnxruntime import onnxruntime
 from napari_fastsam.models.conversion import INPUT, OUTPUTS, converted
 from napari_fastsam.models.cpu_runtimes import each
 from napari_fastsam.models.device import choose_device, describe_device
@@ -57,9 +58,7 @@ class TensorRT:
         remedy = 'install onnxruntime-gpu, onnx and TensorRT, or use runtime="torch"'
         missing = [name for name in ("onnx", "onnxruntime") if not find_spec(name)]
         fail_if(missing, "ONNX Runtime with TensorRT", f"no {' and no '.join(missing)}", remedy)
-        import onnxruntime
-
-        there = onnxruntime.get_available_providers()
+        there = onnxruntime().get_available_providers()
         fail_if(_PROVIDER not in there, f"{_PROVIDER} in ONNX Runtime", ", ".join(there), remedy)
         self._session = _session(converted(checkpoint, "onnx"), chosen.index or 0)
         used = self._session.get_providers()
@@ -74,13 +73,10 @@ class TensorRT:
 
 def _session(file: os.PathLike[str], index: int) -> Any:
     """Return the network of a file as TensorRT runs it on one of the cards."""
-    import onnxruntime
-
-    onnxruntime.disable_telemetry_events()
     options = {
         "device_id": index,
         "trt_fp16_enable": True,
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": f"{os.fspath(file)}-tensorrt",
     }
-    return onnxruntime.InferenceSession(os.fspath(file), providers=[(_PROVIDER, options)])
+    return onnxruntime().InferenceSession(os.fspath(file), providers=[(_PROVIDER, options)])
