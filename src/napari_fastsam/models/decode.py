@@ -130,10 +130,10 @@ def _fill(
     logits = cells[v, u] @ coefficients
     if not (logits > 0).any():
         return False
-    for r in _pieces(top, bottom):
+    for r in pieces(top, bottom, BLOCK):
         band = rows.window(r.start, r.stop)
         strip = logits[band.start - v.start : band.stop - v.start]
-        for c in _pieces(left, right):
+        for c in pieces(left, right, BLOCK):
             span = cols.window(c.start, c.stop)
             piece = strip[:, span.start - u.start : span.stop - u.start]
             target = mask[r.start - top : r.stop - top, c.start - left : c.stop - left]
@@ -146,6 +146,6 @@ def _fill(
     return bool(mask.any())
 
 
-def _pieces(start: int, stop: int) -> Iterator[slice]:
-    """Split a range into pieces of at most `BLOCK`."""
-    return (slice(n, min(n + BLOCK, stop)) for n in range(start, stop, BLOCK))
+def pieces(start: int, stop: int, most: int) -> Iterator[slice]:
+    """Split a range into pieces of at most `most`."""
+    return (slice(n, min(n + most, stop)) for n in range(start, stop, most))

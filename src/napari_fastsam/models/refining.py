@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fastsam.models._ultralytics import opencv
+from napari_fastsam.models.decode import pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from napari_fastsam.instances import Instances
@@ -89,7 +88,7 @@ def _sharpened(
 ) -> NDArray[np.bool_]:
     """Return a mask (h, w) with its edge moved to that of the image, where one is near."""
     sharp = mask.copy()
-    for piece in product(*(_pieces(length) for length in mask.shape)):
+    for piece in product(*(pieces(0, length, BLOCK) for length in mask.shape)):
         around = tuple(slice(max(p.start - 2 * radius, 0), p.stop + 2 * radius) for p in piece)
         near = mask[around]
         if near.any() and not near.all():
@@ -117,8 +116,3 @@ def _guided(
     smooth = blurred(slope) * guide + blurred(share - slope * brightness)
     least = 0.5 / (size[0] * size[1])  # of one pixel, half: rounding is less
     return np.where((share > least) & (share < 1 - least), smooth > 0.5, mask)
-
-
-def _pieces(length: int) -> Iterator[slice]:
-    """Split a range into pieces of at most `BLOCK`."""
-    return (slice(n, min(n + BLOCK, length)) for n in range(0, length, BLOCK))
