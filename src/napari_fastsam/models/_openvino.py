@@ -5,13 +5,13 @@ If a program imported it before, it is used as it is.
 
 from __future__ import annotations
 
-import sys
 import threading
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from napari_fastsam.models._hiding import hidden
 from napari_fastsam.models._ultralytics import restored_environment
 
 if TYPE_CHECKING:
@@ -32,14 +32,5 @@ def openvino() -> Any:
 @contextmanager
 def silent() -> Iterator[None]:
     """Let the body import what reports to OpenVINO's makers, and have it find no way to."""
-    absent = object()
-    before = sys.modules.get(_REPORTS, absent)
-    sys.modules[_REPORTS] = None  # type: ignore[assignment]
-    try:
-        with restored_environment(_VARIABLES):
-            yield
-    finally:
-        if before is absent:
-            del sys.modules[_REPORTS]
-        else:
-            sys.modules[_REPORTS] = before  # type: ignore[assignment]
+    with hidden(_REPORTS), restored_environment(_VARIABLES):
+        yield

@@ -7,6 +7,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from napari_fastsam.models._hiding import hidden
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,11 +26,10 @@ def without_triton() -> Iterator[None]:
         if "triton" in sys.modules:
             yield
             return
-        sys.modules["triton"] = None  # type: ignore[assignment]
         try:
-            yield
+            with hidden("triton"):
+                yield
         finally:
-            del sys.modules["triton"]
             asked: Any = getattr(sys.modules.get("torch.utils._triton"), "has_triton_package", None)
             if hasattr(asked, "cache_clear"):
                 asked.cache_clear()  # others may want it
