@@ -117,11 +117,9 @@ def model_hash(spec: ModelSpec) -> str | None:
 
     It is read once, and again when it has changed.
     """
-    from napari_fastsam.models.registry import MODELS
+    from napari_fastsam.models.registry import MODELS, whole_of
 
-    path = MODELS[spec.model].path if spec.model in MODELS else Path(spec.model)
-    if path.suffix.lower() == ".xml":  # the layers of a network, whose weights are beside it
-        path = path.parent
+    path = MODELS[spec.model].path if spec.model in MODELS else whole_of(Path(spec.model))
     try:
         states = [file.stat() for file in (path, *(path.iterdir() if path.is_dir() else ()))]
     except OSError:

@@ -9,7 +9,7 @@ from magicgui.widgets import ComboBox
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_fastsam._napari.words import megabytes
-from napari_fastsam.models.registry import MODELS, TEXT_MODELS
+from napari_fastsam.models.registry import MODELS, TEXT_MODELS, whole_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,7 @@ class ModelBox(ComboBox):
             "Models (*.pt *.safetensors *.onnx *.xml);;All files (*)",
         )
         if path:  # OpenVINO's files belong together: their folder is the model
-            self.add_file(str(Path(path).parent) if path.lower().endswith(".xml") else path)
+            self.add_file(str(whole_of(Path(path))))
 
 
 class TextModelBox(ModelBox):

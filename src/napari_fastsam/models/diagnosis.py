@@ -18,7 +18,7 @@ from napari_fastsam.models.exports import is_export
 from napari_fastsam.models.fastsam import FastSAM
 from napari_fastsam.models.machine import allowed_cpus, home_hidden, machine, versions
 from napari_fastsam.models.processor import container_cpus
-from napari_fastsam.models.registry import list_models, model_path
+from napari_fastsam.models.registry import list_models, model_path, whole_of
 from napari_fastsam.models.runtimes import PACKAGES, VARIABLE, installed
 
 if TYPE_CHECKING:
@@ -127,8 +127,7 @@ def diagnose(
 def _runtimes(model: str) -> list[str]:
     """Return the runtimes that would run a model here; an export has its own."""
     with suppress(OSError, ValueError):  # what is wrong with the model is told where it is timed
-        path = model_path(model)
-        if is_export(path) or path.suffix.lower() == ".xml":
+        if is_export(whole_of(model_path(model))):
             return ["auto"]
     return [name for name in PACKAGES if name == "torch" or _usable(name)]
 

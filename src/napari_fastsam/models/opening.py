@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_fastsam._checks import fail_if
 from napari_fastsam.models.checkpoint import load_checkpoint
 from napari_fastsam.models.exports import is_export, open_export
+from napari_fastsam.models.registry import whole_of
 from napari_fastsam.models.runtimes import network_for
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ class Opened:
 
 def open_model(path: Path, *, device: str, runtime: str, image_size: int | None = None) -> Opened:
     """Return the network of a checkpoint or export; parameters and errors as for `FastSAM`."""
-    if path.suffix.lower() == ".xml":  # what a dialogue can choose of OpenVINO's folder
-        path = path.parent
+    path = whole_of(path)
     if is_export(path):
         export = open_export(path, device=device, runtime=runtime)
         fail_if(

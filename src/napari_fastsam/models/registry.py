@@ -278,6 +278,11 @@ def _named(name: str) -> Model:
     return tables[name]
 
 
+def whole_of(path: Path) -> Path:
+    """Return what a model's file belongs to: OpenVINO keeps weights beside its ``.xml``."""
+    return path.parent if path.suffix.lower() == ".xml" else path
+
+
 def _own_file(path: Path) -> Path:
     """Return the path of somebody's own checkpoint or export, which may be a folder."""
     if path.is_file() or any(path.glob("*.xml")):
