@@ -181,7 +181,7 @@ def controls() -> Image:
     """Show the dock alone, each tab, and everything unfolded, in the light theme."""
     pages = []
     for tab in ("click", "everything", "stack"):
-        with opened("coins", theme="light", size=(1240, 960)) as stage:
+        with opened("coins", theme="light", size=(1240, 1040)) as stage:
             stage.click(COINS[0])
             dock = stage.dock
             dock.current_tab = tab
